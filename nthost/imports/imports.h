@@ -1,0 +1,36 @@
+/* The one table of imports: what the driver may call, which host function answers, and what the call's rules
+ * are. It drives the resolver, the call counters, the IRQL rule and fault injection.  The rows are in one
+ * file per module (ntoskrnl.inc, ndis.inc, netio.inc, cng.inc): IMPORT(name, host_symbol, lowest IRQL,
+ * highest IRQL, flags) IMPORT_DATA(name, host_symbol) */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define IMPORT_BLOCKS                                                                                        \
+    0x01u /* may wait: a switch point, and forbidden at DISPATCH_LEVEL even where the row allows it */
+#define IMPORT_FAILS    0x02u /* may fail for lack of resources: fault injection applies */
+#define IMPORT_RAISES   0x04u /* returns at a higher IRQL than it was called at */
+#define IMPORT_LOWERS   0x08u /* returns at a lower IRQL */
+#define IMPORT_NORETURN 0x10u
+#define IMPORT_DATA_ROW 0x20u /* a variable, not a function */
+
+struct import_entry {
+    const char *module; /* lower case, with extension: "ntoskrnl.exe", "ndis.sys", "netio.sys", "cng.sys" */
+    const char *name;
+    void *target;
+    uint8_t irql_min;
+    uint8_t irql_max;
+    uint8_t flags;
+};
+
+extern const struct import_entry import_table[];
+extern const unsigned import_table_count;
+
+/* Finds an entry; module compared case-insensitively (hal.dll is an alias of ntoskrnl.exe). NULL if there is
+ * none. */
+const struct import_entry *import_find(const char *module, const char *name);
+/* The address to write into the IAT: the host function itself (fast), or its checking thunk (verify). */
+void *import_bind(const struct import_entry *entry);
+/* Calls counted so far through the thunk of entry `index` (verify mode only). */
+uint64_t import_calls(unsigned index);
