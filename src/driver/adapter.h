@@ -1,0 +1,84 @@
+/* One tunnel adapter: identity, peers, sockets, queues.  Life: initialize (halted -> paused), restart
+ * (running), pause, halt; independently of that up or down, as the STATE control code says. */
+#pragma once
+
+#include "counters.h"
+#include "endpoint.h"
+#include "log_ring.h"
+#include "nt/io.h"
+#include "nt/ndis.h"
+#include "nt/wsk.h"
+#include "protocol/allowed_ips.h"
+#include "protocol/cookie.h"
+#include "protocol/index_table.h"
+#include "protocol/noise.h"
+#include "wheel.h"
+#include "worker.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct udp_socket;
+struct batch_caches;
+struct log_ring;
+struct wheel;
+struct route_state;
+struct handshake_queue;
+struct peer;
+
+enum miniport_state { MINIPORT_HALTED, MINIPORT_PAUSED, MINIPORT_RUNNING };
+
+struct adapter {
+    LIST_ENTRY link; /* driver.adapters */
+    NDIS_HANDLE miniport;
+    DEVICE_OBJECT *device; /* functional device object; control requests name the adapter by it */
+    NET_LUID luid;
+    uint32_t ifindex;
+
+    /* ---- state (state.c) ---- */
+    KSPIN_LOCK state_lock;
+    volatile enum miniport_state miniport_state;
+    volatile bool up;       /* STATE verb; data flows when running and up */
+    volatile bool removing; /* control refuses; cleared by CANCEL_REMOVE */
+    EX_RUNDOWN_REF
+        transmit_rundown; /* one per NBL chain accepted; re-initialised by restart, waited for by pause */
+    EX_RUNDOWN_REF receive_rundown; /* one per indication under way */
+    EX_RUNDOWN_REF control_rundown; /* one per control request under way; waited for by halt */
+
+    /* ---- configuration: writers hold config_lock (PASSIVE_LEVEL); readers of the tables are in an epoch
+     * ---- */
+    KMUTEX config_lock;
+    struct noise_identity identity;
+    EX_SPIN_LOCK identity_lock; /* handshakes read the identity under it */
+    uint16_t listen_port;       /* host order, as configured or chosen */
+    PEPROCESS socket_owner;     /* process that issued Up; referenced */
+    struct peer_table *peers;
+    uint32_t peer_count;
+    LIST_ENTRY peer_list; /* peer.link, config order */
+    struct allowed_ips allowed_ips;
+    struct index_table indexes;
+    KSPIN_LOCK index_lock; /* writers of `indexes` */
+
+    /* ---- parts ---- */
+    struct udp_socket *volatile socket4, *volatile socket6; /* read in an epoch or under their rundown */
+    struct batch_caches *batches;
+    struct handshake_queue *handshakes;
+    struct cookie_checker cookie_checker; /* under handshake workers' lock, see handshake_work.c */
+    struct wheel *wheel;
+    struct route_state *routes;
+    struct log_ring *log;
+    struct counters_cpu *counters; /* driver.cpus entries */
+    volatile uint32_t mtu4, mtu6;  /* NL MTU by family, 0 = unknown; refreshed by route.c's notifications */
+    volatile int64_t rx_outstanding_bytes; /* indicated and not returned */
+    volatile int64_t tx_outstanding_bytes; /* in the sockets */
+};
+
+/* MiniportInitializeEx: allocates and wires everything; undone on failure.  PASSIVE_LEVEL. */
+NDIS_STATUS adapter_create(NDIS_HANDLE miniport, NDIS_MINIPORT_INIT_PARAMETERS *parameters,
+                           struct adapter **adapter);
+/* MiniportHaltEx. PASSIVE_LEVEL. Returns when nothing of the adapter is left. */
+void adapter_destroy(struct adapter *adapter);
+/* The adapter whose functional device object this is, with a control rundown reference; NULL if none (not
+ * ours, halting). */
+struct adapter *adapter_from_device(DEVICE_OBJECT *device);
+void adapter_release(struct adapter *adapter);

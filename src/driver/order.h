@@ -1,0 +1,27 @@
+/* Per-peer order without a serial thread: a batch takes a ticket when its place is decided, batches finish in
+ * any order, and whoever finishes the batch at the head delivers it and every finished one behind it.  At
+ * most one deliverer at a time per order, and no hand-off in the common case. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct batch;
+
+#define ORDER_SLOTS 128
+
+struct order {
+    struct batch *volatile slots[ORDER_SLOTS]; /* finished batches, by ticket */
+    volatile uint32_t next_ticket;
+    volatile uint32_t head;      /* ticket that is delivered next */
+    volatile int32_t delivering; /* finished batches not yet looked at by the deliverer; 0 = idle */
+};
+
+void order_initialize(struct order *order);
+/* False when ORDER_SLOTS batches are outstanding.  Any IRQL <= DISPATCH_LEVEL, any number of callers. */
+bool order_take_ticket(struct order *order, uint32_t *ticket);
+/* True when nothing is outstanding: the caller may run to completion where it stands. A hint. */
+bool order_is_idle(const struct order *order);
+/* Gives the finished batch (batch->ticket) to the order; calls deliver(context, batch) for each batch that is
+ * due, in ticket order, here or on the thread that is already delivering.  IRQL <= DISPATCH_LEVEL. */
+void order_finish(struct order *order, struct batch *batch, void (*deliver)(struct batch *batch));

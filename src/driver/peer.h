@@ -1,0 +1,110 @@
+/* A peer: keys, handshake, sessions, endpoint, times, queues.  Reference-counted; found through the
+ * public-key table, the allowed IPs and the index table, all read in an epoch. */
+#pragma once
+
+#include "adapter.h"
+#include "epoch.h"
+#include "order.h"
+#include "protocol/session.h"
+#include "protocol/timer_policy.h"
+
+#define PEER_STAGED_PACKETS 128
+#define PEER_STAGED_BYTES   (256 * 1024)
+#define PEERS_PER_ADAPTER   (1u << 20)
+
+/* A session with its place in the driver. */
+struct session_object {
+    struct session session; /* protocol state */
+    volatile int32_t references;
+    struct peer *peer; /* referenced */
+    struct epoch_node epoch;
+};
+
+/* A packet that waits for a session: our own copy, so that the sender's NBL is completed at once. */
+struct staged_packet {
+    struct staged_packet *next;
+    uint32_t bytes;
+    uint8_t family;
+    uint8_t data[];
+};
+
+struct peer {
+    LIST_ENTRY link;                 /* adapter.peer_list, config_lock */
+    struct peer *volatile hash_next; /* peer_table bucket, read in an epoch */
+    struct adapter *adapter;
+    volatile int32_t references;
+    volatile bool removed;
+    struct epoch_node epoch;
+
+    /* ---- handshake: PASSIVE_LEVEL, under handshake_lock ---- */
+    FAST_MUTEX handshake_lock;
+    struct noise_handshake handshake;
+    struct cookie_maker cookie;
+    uint8_t preshared_key[32];
+    volatile uint64_t last_handshake_filetime; /* 100 ns since 1601, 0 = never */
+    struct work initiation_work;               /* sends an initiation */
+    struct work route_work;                    /* refreshes the endpoint's source */
+    volatile int32_t initiation_requested;
+
+    /* ---- sessions: writers hold session_lock; readers load the pointers in an epoch and take a reference
+     * ---- */
+    KSPIN_LOCK session_lock;
+    struct session_object *volatile current, *volatile previous, *volatile next;
+
+    /* ---- data path ---- */
+    struct endpoint_cell endpoint;
+    struct order tx_order, rx_order;
+    KSPIN_LOCK staged_lock;
+    struct staged_packet *staged_head, *staged_tail;
+    uint32_t staged_count, staged_bytes;
+    struct allowed_ips_peer allowed; /* its list of prefixes */
+
+    /* ---- times (protocol/timer_policy.h): written once per batch ---- */
+    struct peer_times times;
+    struct wheel_entry timer;
+    volatile uint16_t persistent_keepalive; /* seconds, 0 = off */
+    volatile int64_t tx_bytes, rx_bytes;    /* outer bytes, one atomic add per batch */
+};
+
+/* ---- life ---- */
+/* A new peer, in no table yet; one reference. NULL: memory. PASSIVE_LEVEL. */
+struct peer *peer_create(struct adapter *adapter, const uint8_t public_key[32]);
+/* Out of every table: no new work starts; sessions, staged packets and keys are erased; the table's reference
+ * is dropped. config_lock held. PASSIVE_LEVEL. */
+void peer_remove(struct peer *peer);
+void peer_reference(struct peer *peer);
+void peer_release(struct peer *peer); /* IRQL <= DISPATCH_LEVEL; memory goes through the epoch */
+
+/* ---- public-key table (peer_table.c): lock-free readers, writers hold config_lock; grows with the number of
+ * peers ---- */
+NTSTATUS peer_table_create(struct adapter *adapter);
+void peer_table_destroy(struct adapter *adapter);
+NTSTATUS peer_table_insert(struct adapter *adapter, struct peer *peer);
+void peer_table_remove(struct adapter *adapter, struct peer *peer);
+/* Referenced, or NULL. IRQL <= DISPATCH_LEVEL. */
+struct peer *peer_table_find(struct adapter *adapter, const uint8_t public_key[32]);
+
+/* ---- sessions (peer_session.c) ---- */
+/* The current session if it can send at `now`, referenced; else NULL. IRQL <= DISPATCH_LEVEL, in an epoch or
+ * holding the peer. */
+struct session_object *peer_current_session(struct peer *peer, uint64_t now_ns);
+/* Session of a receiver index, referenced; NULL if unknown. */
+struct session_object *session_from_index(struct adapter *adapter, uint32_t index);
+void session_reference(struct session_object *session);
+void session_release(struct session_object *session); /* wiped with the last reference, after the epoch */
+/* Installs a freshly derived session (rotation rules of protocol/session.h), replaces index entries.
+ * handshake_lock held. */
+void peer_install_session(struct peer *peer, struct session_object *session);
+/* First authenticated packet on `next`: next -> current. True if it rotated. IRQL <= DISPATCH_LEVEL */
+bool peer_confirm_session(struct peer *peer, struct session_object *session);
+void peer_erase_sessions(struct peer *peer);  /* all three, index entries too */
+void peer_expire_sessions(struct peer *peer); /* they can no longer send; key change */
+
+/* ---- timers (peer_timers.c) ---- */
+void peer_timers_start(struct peer *peer);           /* up */
+void peer_timers_stop(struct peer *peer);            /* down, removal */
+void peer_timers_expired(struct wheel_entry *entry); /* wheel callback, DISPATCH_LEVEL */
+/* The data path's events; `bytes` > 0. Once per batch. Cheap: stores times, arms the wheel only when it must
+ * fire sooner. */
+void peer_sent(struct peer *peer, struct session_object *session, bool data, uint64_t now_ns);
+void peer_received(struct peer *peer, struct session_object *session, bool data, uint64_t now_ns);

@@ -1,0 +1,17 @@
+/* The way out: NBL chains from the stack become batches of encrypted messages (data-path.md calls it the
+ * transmit pass): classify by destination, reserve nonces, encrypt out of the MDLs, complete the chain, send.
+ */
+#pragma once
+
+#include "nt/ndis.h"
+#include "peer.h"
+
+/* MiniportSendNetBufferLists. IRQL <= DISPATCH_LEVEL. */
+void transmit_send(struct adapter *adapter, NET_BUFFER_LIST *chain, ULONG send_flags);
+/* Sends what waits for a session, now that there is one. IRQL <= DISPATCH_LEVEL. */
+void transmit_flush_staged(struct peer *peer);
+/* Drops what waits (gave up, removal, down), counted. */
+void transmit_purge_staged(struct peer *peer);
+/* Sends an empty message (keepalive, key confirmation) on the current session; asks for a handshake if there
+ * is none and stages it. IRQL <= DISPATCH_LEVEL. */
+void transmit_keepalive(struct peer *peer);

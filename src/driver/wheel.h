@@ -1,0 +1,24 @@
+/* One timer wheel per adapter: 100 ms ticks, no timer armed while it is empty.  The data path only stores
+ * times; on expiry peer_timers_expire looks at them.  */
+#pragma once
+
+#include "nt/ke.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct adapter;
+
+struct wheel_entry {
+    LIST_ENTRY link; /* empty = not in the wheel */
+    uint64_t deadline_ns;
+};
+
+NTSTATUS wheel_initialize(struct adapter *adapter,
+                          void (*expired)(struct wheel_entry *entry)); /* DISPATCH_LEVEL callback */
+void wheel_stop(struct adapter *adapter); /* empties it; no callback runs afterwards. PASSIVE_LEVEL */
+/* Arms, or moves to an earlier deadline only (`sooner`), or to any deadline.  IRQL <= DISPATCH_LEVEL. */
+void wheel_set(struct adapter *adapter, struct wheel_entry *entry, uint64_t deadline_ns);
+void wheel_set_sooner(struct adapter *adapter, struct wheel_entry *entry, uint64_t deadline_ns);
+void wheel_remove(struct adapter *adapter, struct wheel_entry *entry);
+uint64_t time_now_ns(void); /* interrupt time (counts sleep). any IRQL */

@@ -1,0 +1,33 @@
+/* The one pool of worker threads, driver-wide, one thread per CPU, all at PASSIVE_LEVEL.  They sleep unless
+ * there is a backlog of batches, a handshake, or a deferred free. */
+#pragma once
+
+#include "nt/ke.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum work_class {
+    WORK_DATA,      /* batches: first */
+    WORK_HANDSHAKE, /* asymmetric crypto: at least one after every 16 data items, so that neither starves */
+    WORK_CONTROL,   /* timers' slow side, deferred frees, route refresh: like handshakes */
+    WORK_CLASSES
+};
+
+/* Embedded in what is to be worked on.  Queued at most once at a time. */
+struct work {
+    LIST_ENTRY link;
+    void (*run)(struct work *work); /* PASSIVE_LEVEL; may free or requeue the item */
+    volatile int32_t queued;        /* private to worker.c */
+};
+
+NTSTATUS worker_initialize(void);
+void worker_uninitialize(void); /* all queues empty; waits for the threads to end. PASSIVE_LEVEL */
+
+void work_initialize(struct work *work, void (*run)(struct work *work));
+/* False when it is queued already (it will run at least once after this call all the same).  IRQL <=
+ * DISPATCH_LEVEL. */
+bool work_queue(enum work_class class, struct work *work);
+/* Waits until `work` is neither queued nor running. The owner keeps it from being queued again.
+ * PASSIVE_LEVEL, not from the item itself. */
+void work_drain(struct work *work);
