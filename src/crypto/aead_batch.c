@@ -1,0 +1,392 @@
+/* The batch AEAD: cuts packets into lane work, keeps the vector cores (aead_core.h) fed, and weaves the
+ * Poly1305 input of one packet into the cipher rounds of another.
+ *
+ * Each packet is split into a body, whole groups of lanes * 64 bytes, which a core encrypts in one run, and a
+ * tail.  The keystream blocks of all tails, and of all Poly1305 keys, are pooled over the packets of a
+ * portion of the batch, so that they fill lanes together. */
+#include "crypto/aead_batch.h"
+
+#include "crypto/aead_core.h"
+#include "crypto/bytes.h"
+#include "crypto/chacha20.h"
+#include "crypto/cpu_features.h"
+#include "crypto/secure_memory.h"
+#include "crypto/segments.h"
+
+/* Items handled together; enough to fill lanes and to overlap packets, few enough for the workspace. */
+#define PORTION_ITEMS 32
+
+#define GROUP_MAX_BYTES (AEAD_CORE_MAX_LANES * CHACHA20_BLOCK_BYTES)
+/* Block 0 (the Poly1305 key), then the tail's blocks. */
+#define POOLED_MAX_BYTES (CHACHA20_BLOCK_BYTES + GROUP_MAX_BYTES)
+
+struct packet {
+    struct aead_item *item;
+    struct segment_cursor source, destination;
+    size_t length; /* of the ciphertext without the tag */
+    size_t body_groups;
+    size_t tail_bytes;
+    struct poly1305_state poly;
+    struct aead_feed feed; /* ciphertext that is contiguous in memory and waits for Poly1305 */
+    const uint8_t
+        *tail; /* the contiguous ciphertext's last, partial Poly1305 block; NULL: absorbed already */
+};
+
+struct workspace {
+    uint8_t pooled[PORTION_ITEMS][POOLED_MAX_BYTES];
+    struct packet packets[PORTION_ITEMS];
+    uint8_t bounce[GROUP_MAX_BYTES];
+    uint8_t unused_lane[CHACHA20_BLOCK_BYTES];
+    struct aead_run run;
+    struct aead_lane lanes[AEAD_CORE_MAX_LANES];
+    struct aead_feed empty_feed;
+    struct poly1305_state empty_poly;
+    uint8_t tag[AEAD_TAG_BYTES];
+    uint32_t packet_count;
+};
+
+_Static_assert(sizeof(struct workspace) <= AEAD_WORKSPACE_BYTES, "the public workspace is too small");
+
+static const struct aead_core *const cores[] = {&aead_core_sse2};
+static const struct aead_core *selected_core = &aead_core_sse2;
+
+uint32_t aead_core_select(uint32_t features)
+{
+    for (size_t i = 0; i < sizeof cores / sizeof cores[0]; i++)
+        if ((cores[i]->features & ~features) == 0)
+            selected_core = cores[i];
+    return selected_core->features;
+}
+
+static size_t group_bytes(const struct aead_core *core)
+{
+    return core->lanes * CHACHA20_BLOCK_BYTES;
+}
+
+/* --- lengths --- */
+
+static bool packet_prepare(struct packet *packet, struct aead_item *item, bool seal,
+                           const struct aead_core *core)
+{
+    size_t source_length, destination_length;
+    if (!segments_length(item->source, item->source_count, AEAD_MESSAGE_MAX_BYTES + AEAD_TAG_BYTES,
+                         &source_length))
+        return false;
+    if (item->aad_length > AEAD_MESSAGE_MAX_BYTES)
+        return false;
+    if (seal) {
+        if (item->padding > AEAD_MESSAGE_MAX_BYTES || source_length + item->padding > AEAD_MESSAGE_MAX_BYTES)
+            return false;
+        packet->length = source_length + item->padding;
+    } else {
+        if (source_length < AEAD_TAG_BYTES)
+            return false;
+        packet->length = source_length - AEAD_TAG_BYTES;
+    }
+    size_t needed = packet->length + (seal ? AEAD_TAG_BYTES : 0);
+    if (!segments_length(item->destination, item->destination_count, SIZE_MAX, &destination_length) ||
+        destination_length < needed)
+        return false;
+
+    packet->item = item;
+    segment_cursor_init(&packet->source, item->source, item->source_count);
+    segment_cursor_init(&packet->destination, item->destination, item->destination_count);
+    packet->body_groups = packet->length / group_bytes(core);
+    packet->tail_bytes = packet->length % group_bytes(core);
+    return true;
+}
+
+/* --- Poly1305 keys and tails: pooled lanes --- */
+
+static void pool_keystream(struct workspace *ws, const struct aead_core *core)
+{
+    uint32_t filled = 0;
+    for (uint32_t p = 0; p < ws->packet_count; p++) {
+        const struct packet *packet = &ws->packets[p];
+        size_t blocks = 1 + (packet->tail_bytes + CHACHA20_BLOCK_BYTES - 1) / CHACHA20_BLOCK_BYTES;
+        for (size_t b = 0; b < blocks; b++) {
+            struct aead_lane *lane = &ws->lanes[filled++];
+            uint32_t counter = b == 0 ? 0 : (uint32_t)(packet->body_groups * core->lanes + b);
+            lane->key = packet->item->key;
+            store_le32(lane->counter_nonce, counter);
+            __builtin_memcpy(lane->counter_nonce + 4, packet->item->nonce, AEAD_NONCE_BYTES);
+            lane->out = ws->pooled[p] + b * CHACHA20_BLOCK_BYTES;
+            if (filled == core->lanes) {
+                core->keystream(ws->lanes);
+                filled = 0;
+            }
+        }
+    }
+    if (filled > 0) {
+        for (uint32_t i = filled; i < core->lanes; i++) {
+            ws->lanes[i] = ws->lanes[0];
+            ws->lanes[i].out = ws->unused_lane;
+        }
+        core->keystream(ws->lanes);
+    }
+}
+
+static void packet_start_poly(struct workspace *ws, uint32_t p)
+{
+    struct packet *packet = &ws->packets[p];
+    poly1305_init(&packet->poly, ws->pooled[p]);
+    poly1305_padded(&packet->poly, packet->item->aad, packet->item->aad_length);
+    packet->feed = (struct aead_feed){.poly = &packet->poly};
+    packet->tail = NULL;
+}
+
+/* Absorbs what still waits and computes the tag. */
+static void packet_finish_poly(struct packet *packet, uint8_t tag[AEAD_TAG_BYTES])
+{
+    poly1305_blocks(&packet->poly, packet->feed.data, packet->feed.blocks);
+    packet->feed.blocks = 0;
+    if (packet->tail != NULL)
+        poly1305_padded(&packet->poly, packet->tail, packet->length % POLY1305_BLOCK_BYTES);
+    poly1305_lengths(&packet->poly, packet->item->aad_length, packet->length);
+    poly1305_final(&packet->poly, tag);
+}
+
+/* --- cipher --- */
+
+static void xor_bytes(uint8_t *destination, const uint8_t *source, const uint8_t *keystream, size_t length)
+{
+    typedef uint64_t row __attribute__((vector_size(16), aligned(1), may_alias));
+    size_t i = 0;
+    for (; i + 16 <= length; i += 16)
+        *(row *)(destination + i) = *(const row *)(source + i) ^ *(const row *)(keystream + i);
+    for (; i < length; i++)
+        destination[i] = source[i] ^ keystream[i];
+}
+
+/* Encrypts or decrypts the body.  `other` is a feed of another packet to be absorbed meanwhile.  With `seal`,
+ * the packet's own output is absorbed too: through its feed when `contiguous`, else piece by piece. */
+static void packet_body(struct workspace *ws, struct packet *packet, struct aead_feed *other, bool seal,
+                        bool contiguous, const struct aead_core *core)
+{
+    const size_t group = group_bytes(core);
+    struct aead_run *run = &ws->run;
+    size_t groups = packet->body_groups;
+
+    run->key = packet->item->key;
+    store_le32(run->counter_nonce, 1);
+    __builtin_memcpy(run->counter_nonce + 4, packet->item->nonce, AEAD_NONCE_BYTES);
+    run->feed[0] = other;
+    run->feed[1] = seal && contiguous ? &packet->feed : &ws->empty_feed;
+    run->produced_blocks = seal && contiguous ? group / POLY1305_BLOCK_BYTES : 0;
+
+    while (groups > 0) {
+        size_t readable = segment_cursor_contiguous(&packet->source);
+        size_t writable = segment_cursor_contiguous(&packet->destination);
+        size_t both = (readable < writable ? readable : writable) / group;
+        if (both > 0) {
+            run->groups = both < groups ? both : groups;
+            run->source = segment_cursor_data(&packet->source);
+            run->destination = segment_cursor_data(&packet->destination);
+            size_t bytes = run->groups * group;
+            groups -= run->groups;
+            if (seal && !contiguous) {
+                const uint8_t *written = run->destination;
+                core->run(run);
+                poly1305_blocks(&packet->poly, written, bytes / POLY1305_BLOCK_BYTES);
+            } else {
+                core->run(run);
+            }
+            segment_cursor_skip(&packet->source, bytes);
+            segment_cursor_skip(&packet->destination, bytes);
+        } else {
+            /* A group that crosses a segment boundary.  A contiguous destination is written directly, because
+             * the feed points into it. */
+            segment_cursor_read(&packet->source, ws->bounce, group);
+            run->groups = 1;
+            run->source = ws->bounce;
+            run->destination = writable >= group ? segment_cursor_data(&packet->destination) : ws->bounce;
+            core->run(run);
+            groups--;
+            if (writable >= group) {
+                if (seal && !contiguous)
+                    poly1305_blocks(&packet->poly, segment_cursor_data(&packet->destination),
+                                    group / POLY1305_BLOCK_BYTES);
+                segment_cursor_skip(&packet->destination, group);
+            } else {
+                if (seal)
+                    poly1305_blocks(&packet->poly, ws->bounce, group / POLY1305_BLOCK_BYTES);
+                segment_cursor_write(&packet->destination, ws->bounce, group);
+            }
+        }
+    }
+}
+
+/* Encrypts or decrypts the tail with pooled keystream; the output is absorbed with `seal`. */
+static void packet_tail(struct workspace *ws, struct packet *packet, const uint8_t *keystream, bool seal,
+                        bool contiguous)
+{
+    size_t length = packet->tail_bytes;
+    const uint8_t *source = ws->bounce;
+    uint8_t *destination = ws->bounce;
+
+    if (length == 0)
+        return;
+    if (segment_cursor_contiguous(&packet->source) >= length)
+        source = segment_cursor_data(&packet->source);
+    else
+        segment_cursor_read(&packet->source, ws->bounce, length);
+    bool direct = segment_cursor_contiguous(&packet->destination) >= length;
+    if (direct)
+        destination = segment_cursor_data(&packet->destination);
+
+    xor_bytes(destination, source, keystream, length);
+    if (seal && contiguous) {
+        size_t rest = length % POLY1305_BLOCK_BYTES;
+        packet->feed.blocks += length / POLY1305_BLOCK_BYTES;
+        if (rest > 0)
+            packet->tail = destination + length - rest;
+    } else if (seal) {
+        poly1305_padded(&packet->poly, destination, length);
+    }
+    if (direct)
+        segment_cursor_skip(&packet->destination, length);
+    else
+        segment_cursor_write(&packet->destination, ws->bounce, length);
+}
+
+/* --- seal --- */
+
+/* The tag goes behind the ciphertext, where the destination cursor stands. */
+static void packet_finish_seal(struct workspace *ws, struct packet *packet)
+{
+    packet_finish_poly(packet, ws->tag);
+    segment_cursor_write(&packet->destination, ws->tag, AEAD_TAG_BYTES);
+    packet->item->ok = true;
+}
+
+static void seal_portion(struct workspace *ws, const struct aead_core *core)
+{
+    /* The last packet's ciphertext is absorbed while the next one is encrypted. */
+    struct packet *previous = NULL;
+    for (uint32_t p = 0; p < ws->packet_count; p++) {
+        struct packet *packet = &ws->packets[p];
+        bool contiguous = segment_cursor_contiguous(&packet->destination) >= packet->length;
+        packet_start_poly(ws, p);
+        if (contiguous)
+            packet->feed.data = packet->length > 0 ? segment_cursor_data(&packet->destination) : NULL;
+        packet_body(ws, packet, previous != NULL ? &previous->feed : &ws->empty_feed, true, contiguous, core);
+        packet_tail(ws, packet, ws->pooled[p] + CHACHA20_BLOCK_BYTES, true, contiguous);
+        if (previous != NULL)
+            packet_finish_seal(ws, previous);
+        previous = packet;
+    }
+    if (previous != NULL)
+        packet_finish_seal(ws, previous);
+}
+
+/* --- open --- */
+
+/* Makes the ciphertext available to Poly1305: as a feed when contiguous, else absorbs it at once. */
+static void packet_start_open(struct workspace *ws, uint32_t p)
+{
+    struct packet *packet = &ws->packets[p];
+    packet_start_poly(ws, p);
+    if (packet->length == 0)
+        return;
+    if (segment_cursor_contiguous(&packet->source) >= packet->length) {
+        const uint8_t *data = segment_cursor_data(&packet->source);
+        packet->feed.data = data;
+        packet->feed.blocks = packet->length / POLY1305_BLOCK_BYTES;
+        if (packet->length % POLY1305_BLOCK_BYTES > 0)
+            packet->tail = data + packet->length - packet->length % POLY1305_BLOCK_BYTES;
+        return;
+    }
+    struct segment_cursor cursor = packet->source;
+    for (size_t left = packet->length; left > 0;) {
+        size_t piece = left < sizeof ws->bounce ? left : sizeof ws->bounce;
+        segment_cursor_read(&cursor, ws->bounce, piece);
+        poly1305_padded(&packet->poly, ws->bounce, piece);
+        left -= piece;
+    }
+}
+
+static bool packet_verify(struct workspace *ws, struct packet *packet)
+{
+    uint8_t received[AEAD_TAG_BYTES];
+    struct segment_cursor cursor = packet->source;
+    segment_cursor_skip(&cursor, packet->length);
+    segment_cursor_read(&cursor, received, sizeof received);
+    packet_finish_poly(packet, ws->tag);
+    return secure_equal(ws->tag, received, sizeof received);
+}
+
+static void open_portion(struct workspace *ws, const struct aead_core *core)
+{
+    /* While one verified packet is decrypted, the next one's ciphertext is absorbed. */
+    for (uint32_t p = 0; p < ws->packet_count; p++) {
+        struct packet *packet = &ws->packets[p];
+        if (p == 0)
+            packet_start_open(ws, 0);
+        packet->item->ok = packet_verify(ws, packet);
+
+        struct aead_feed *next = &ws->empty_feed;
+        if (p + 1 < ws->packet_count) {
+            packet_start_open(ws, p + 1);
+            next = &ws->packets[p + 1].feed;
+        }
+        if (packet->item->ok) {
+            packet_body(ws, packet, next, false, false, core);
+            packet_tail(ws, packet, ws->pooled[p] + CHACHA20_BLOCK_BYTES, false, false);
+        }
+    }
+}
+
+/* --- batches --- */
+
+/* Overwrites what the cores and inlined functions below may have spilled to the stack. */
+__attribute__((noinline)) static void scrub_stack(void)
+{
+    uint8_t spilled[768];
+    secure_zero(spilled, sizeof spilled);
+}
+
+static size_t process_batch(struct aead_item *items, size_t count, struct aead_workspace *workspace,
+                            bool seal)
+{
+    struct workspace *ws = (struct workspace *)workspace->opaque;
+    const struct aead_core *core = selected_core;
+    size_t succeeded = 0;
+
+    __builtin_memset(&ws->empty_poly, 0, sizeof ws->empty_poly);
+    ws->empty_feed = (struct aead_feed){.poly = &ws->empty_poly};
+
+    for (size_t first = 0; first < count; first += PORTION_ITEMS) {
+        size_t portion = count - first < PORTION_ITEMS ? count - first : PORTION_ITEMS;
+        ws->packet_count = 0;
+        for (size_t i = 0; i < portion; i++) {
+            struct aead_item *item = &items[first + i];
+            item->ok = false;
+            if (packet_prepare(&ws->packets[ws->packet_count], item, seal, core))
+                ws->packet_count++;
+        }
+        pool_keystream(ws, core);
+        if (seal)
+            seal_portion(ws, core);
+        else
+            open_portion(ws, core);
+        for (size_t i = 0; i < portion; i++)
+            succeeded += items[first + i].ok;
+    }
+
+    size_t used = count < PORTION_ITEMS ? count : PORTION_ITEMS;
+    secure_zero(ws->pooled, used * sizeof ws->pooled[0]);
+    secure_zero(ws->packets, used * sizeof ws->packets[0]);
+    secure_zero(ws->bounce, sizeof *ws - offsetof(struct workspace, bounce));
+    scrub_stack();
+    return succeeded;
+}
+
+size_t aead_seal_batch(struct aead_item *items, size_t count, struct aead_workspace *workspace)
+{
+    return process_batch(items, count, workspace, true);
+}
+
+size_t aead_open_batch(struct aead_item *items, size_t count, struct aead_workspace *workspace)
+{
+    return process_batch(items, count, workspace, false);
+}

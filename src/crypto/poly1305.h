@@ -1,0 +1,70 @@
+/* Poly1305 (RFC 8439, section 2.5) over 64-bit words, as inline steps, so that the vector cores can weave the
+ * scalar multiplications of one message into the ChaCha20 rounds of another.  Internal to src/crypto. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "crypto/bytes.h"
+
+#define POLY1305_BLOCK_BYTES 16
+
+/* The accumulator h = h0 + 2^64 h1 + 2^128 h2 (h2 < 8 between blocks), the clamped multiplier r and the final
+ * addend. */
+struct poly1305_state {
+    uint64_t h0, h1, h2;
+    uint64_t r0, r1;
+    uint64_t pad0, pad1;
+};
+
+static inline void poly1305_init(struct poly1305_state *state, const uint8_t key[32])
+{
+    state->h0 = state->h1 = state->h2 = 0;
+    state->r0 = load_le64(key) & 0x0ffffffc0fffffff;
+    state->r1 = load_le64(key + 8) & 0x0ffffffc0ffffffc;
+    state->pad0 = load_le64(key + 16);
+    state->pad1 = load_le64(key + 24);
+}
+
+/* h = (h + block + 2^128) * r, partially reduced modulo 2^130 - 5.  The low two bits of r1 are clear, hence
+ * 2^128 * r1 = 2^130 * (r1 / 4) = 5 * (r1 / 4) = r1 + r1 / 4 =: s1. */
+__attribute__((always_inline)) static inline void poly1305_step(uint64_t *h0, uint64_t *h1, uint64_t *h2,
+                                                                uint64_t r0, uint64_t r1, uint64_t s1,
+                                                                const uint8_t *block)
+{
+    unsigned long long carry;
+    uint64_t a0 = __builtin_addcll(*h0, load_le64(block), 0, &carry);
+    uint64_t a1 = __builtin_addcll(*h1, load_le64(block + 8), carry, &carry);
+    uint64_t a2 = *h2 + 1 + carry;
+
+    unsigned __int128 d0 = (unsigned __int128)a0 * r0 + (unsigned __int128)a1 * s1;
+    unsigned __int128 d1 = (unsigned __int128)a0 * r1 + (unsigned __int128)a1 * r0 + a2 * s1;
+    d1 += (uint64_t)(d0 >> 64);
+    uint64_t top = a2 * r0 + (uint64_t)(d1 >> 64);
+
+    uint64_t fold = (top & ~(uint64_t)3) + (top >> 2);
+    *h0 = __builtin_addcll((uint64_t)d0, fold, 0, &carry);
+    *h1 = __builtin_addcll((uint64_t)d1, 0, carry, &carry);
+    *h2 = (top & 3) + carry;
+}
+
+/* Absorbs whole blocks. */
+static inline void poly1305_blocks(struct poly1305_state *state, const uint8_t *data, size_t blocks)
+{
+    uint64_t h0 = state->h0, h1 = state->h1, h2 = state->h2;
+    const uint64_t r0 = state->r0, r1 = state->r1, s1 = r1 + (r1 >> 2);
+    for (; blocks > 0; blocks--, data += POLY1305_BLOCK_BYTES)
+        poly1305_step(&h0, &h1, &h2, r0, r1, s1, data);
+    state->h0 = h0;
+    state->h1 = h1;
+    state->h2 = h2;
+}
+
+/* Absorbs `length` bytes and zeros up to the next multiple of 16, as the AEAD construction wants it. */
+void poly1305_padded(struct poly1305_state *state, const uint8_t *data, size_t length);
+
+/* Absorbs the AEAD's last block: both lengths in bytes, little-endian (RFC 8439, section 2.8). */
+void poly1305_lengths(struct poly1305_state *state, uint64_t aad_length, uint64_t message_length);
+
+/* Writes the tag.  The caller erases the state. */
+void poly1305_final(const struct poly1305_state *state, uint8_t tag[16]);
