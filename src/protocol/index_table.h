@@ -1,0 +1,72 @@
+/* Receiver indexes (white paper 5.4.2: I_m): from the 32 bits on the wire to a handshake or session with one
+ * array access.  The wire index is a keyed permutation (Speck32/64) of a slot number and a generation count,
+ * so that indexes are unpredictable, unique, and not soon used again.
+ *
+ * Concurrency: index_table_lookup runs at any time at any IRQL without a lock, inside an epoch (which keeps
+ * the objects found and a replaced slot array alive).  All others are writers and exclude each other (the
+ * adapter's index lock). */
+#pragma once
+
+#include "protocol/constants.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Slot numbers have 22 bits, generations the remaining 10: room for four indexes of each of 2^20 peers. */
+#define INDEX_SLOT_BITS 22
+#define INDEX_SLOTS_MAX (UINT32_C(1) << INDEX_SLOT_BITS)
+#define INDEX_SLOTS_MIN 16
+#define INDEX_KEY_BYTES 8
+
+/* What an index stands for; the caller gives the kinds a meaning. */
+enum index_kind { INDEX_KIND_HANDSHAKE = 0, INDEX_KIND_SESSION = 1 };
+
+struct index_slot {
+    void *object;   /* atomic; low bit: kind; NULL: free */
+    uint32_t index; /* atomic; wire index, INDEX_NONE: free */
+    uint32_t link;  /* writers only, free slots: generation and next free slot */
+};
+
+struct index_slots; /* the caller's memory: header and slots */
+
+/* Private to index_table.c. */
+struct index_table {
+    struct index_slots *slots; /* atomic */
+    uint32_t used, free_head, free_tail;
+    uint16_t round_keys[22];
+};
+
+/* Bytes of memory for `capacity` slots (INDEX_SLOTS_MIN .. INDEX_SLOTS_MAX, 16 bytes each and a header); 0
+ * when out of range. */
+size_t index_table_memory_bytes(uint32_t capacity);
+
+/* `memory`: as many bytes as index_table_memory_bytes(capacity) says, aligned to 16.  `key`: random, fresh.
+ * False when the capacity is out of range. */
+bool index_table_init(struct index_table *table, void *memory, uint32_t capacity,
+                      const uint8_t key[INDEX_KEY_BYTES]);
+
+/* Moves to larger memory (capacity above the present one).  Returns the old memory, to be released after a
+ * grace period, or NULL when the capacity is out of range (nothing changed, `memory` not used). */
+void *index_table_grow(struct index_table *table, void *memory, uint32_t capacity);
+
+/* A fresh index for an object (aligned to 2 at least, not NULL).  INDEX_NONE when all slots are in use: grow.
+ */
+uint32_t index_table_insert(struct index_table *table, void *object, enum index_kind kind);
+
+/* Lets an index in use stand for another object from now on (handshake -> session).  False: not in use. */
+bool index_table_replace(struct index_table *table, uint32_t index, void *object, enum index_kind kind);
+
+/* Frees an index.  False: not in use (INDEX_NONE is allowed and answers false). */
+bool index_table_remove(struct index_table *table, uint32_t index);
+
+/* The object and kind of an index, or NULL.  The object may just have been removed: take a reference that can
+ * fail. */
+void *index_table_lookup(const struct index_table *table, uint32_t index, enum index_kind *kind);
+
+/* Slots in use. */
+uint32_t index_table_used(const struct index_table *table);
+
+/* The permutation, for tests: Speck32/64 with the table's key. */
+uint32_t index_permute(const uint16_t round_keys[22], uint32_t value);
+uint32_t index_unpermute(const uint16_t round_keys[22], uint32_t value);
+void index_expand_key(uint16_t round_keys[22], const uint8_t key[INDEX_KEY_BYTES]);
