@@ -10,8 +10,8 @@
 #include "nt/wsk.h"
 #include "protocol/allowed_ips.h"
 #include "protocol/cookie.h"
+#include "protocol/identity.h"
 #include "protocol/index_table.h"
-#include "protocol/noise.h"
 #include "wheel.h"
 #include "worker.h"
 
@@ -41,17 +41,17 @@ struct adapter {
     volatile bool up;       /* STATE verb; data flows when running and up */
     volatile bool removing; /* control refuses; cleared by CANCEL_REMOVE */
     EX_RUNDOWN_REF
-        transmit_rundown; /* one per NBL chain accepted; re-initialised by restart, waited for by pause */
+    transmit_rundown; /* one per NBL chain accepted; re-initialised by restart, waited for by pause */
     EX_RUNDOWN_REF receive_rundown; /* one per indication under way */
     EX_RUNDOWN_REF control_rundown; /* one per control request under way; waited for by halt */
 
     /* ---- configuration: writers hold config_lock (PASSIVE_LEVEL); readers of the tables are in an epoch
      * ---- */
     KMUTEX config_lock;
-    struct noise_identity identity;
-    EX_SPIN_LOCK identity_lock; /* handshakes read the identity under it */
-    uint16_t listen_port;       /* host order, as configured or chosen */
-    PEPROCESS socket_owner;     /* process that issued Up; referenced */
+    struct identity identity;
+    KSPIN_LOCK identity_lock; /* handshakes copy the identity under it */
+    uint16_t listen_port;     /* host order, as configured or chosen */
+    PEPROCESS socket_owner;   /* process that issued Up; referenced */
     struct peer_table *peers;
     uint32_t peer_count;
     LIST_ENTRY peer_list; /* peer.link, config order */
@@ -63,7 +63,8 @@ struct adapter {
     struct udp_socket *volatile socket4, *volatile socket6; /* read in an epoch or under their rundown */
     struct batch_caches *batches;
     struct handshake_queue *handshakes;
-    struct cookie_checker cookie_checker; /* under handshake workers' lock, see handshake_work.c */
+    struct cookie_checker cookie_checker;
+    EX_SPIN_LOCK cookie_lock; /* of cookie_checker: shared to check, exclusive to change */
     struct wheel *wheel;
     struct route_state *routes;
     struct log_ring *log;

@@ -19,6 +19,8 @@ void log_line(struct adapter *adapter, enum log_level level, const char *format,
 void log_line_limited(struct adapter *adapter, enum log_level level, const char *format, ...);
 
 NTSTATUS log_ring_initialize(struct adapter *adapter);
+/* Cancels the readers that still wait, frees. PASSIVE_LEVEL. */
+void log_ring_uninitialize(struct adapter *adapter);
 /* LOG request: completes with the oldest line or pends until there is one (cancel-safe).  Returns what the
  * dispatch routine returns. PASSIVE_LEVEL. */
 NTSTATUS log_ring_read(struct adapter *adapter, IRP *irp);

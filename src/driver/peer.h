@@ -5,7 +5,8 @@
 #include "adapter.h"
 #include "epoch.h"
 #include "order.h"
-#include "protocol/session.h"
+#include "protocol/handshake.h"
+#include "protocol/session_set.h"
 #include "protocol/timer_policy.h"
 
 #define PEER_STAGED_PACKETS 128
@@ -38,18 +39,17 @@ struct peer {
 
     /* ---- handshake: PASSIVE_LEVEL, under handshake_lock ---- */
     FAST_MUTEX handshake_lock;
-    struct noise_handshake handshake;
+    struct handshake handshake;
     struct cookie_maker cookie;
-    uint8_t preshared_key[32];
     volatile uint64_t last_handshake_filetime; /* 100 ns since 1601, 0 = never */
-    struct work initiation_work;               /* sends an initiation */
-    struct work route_work;                    /* refreshes the endpoint's source */
-    volatile int32_t initiation_requested;
+    struct work initiation_work;               /* sends an initiation; holds a reference while queued */
+    struct work route_work; /* refreshes the endpoint's source; holds a reference while queued */
+    struct work erase_work; /* erases the keys; holds a reference while queued */
 
     /* ---- sessions: writers hold session_lock; readers load the pointers in an epoch and take a reference
      * ---- */
     KSPIN_LOCK session_lock;
-    struct session_object *volatile current, *volatile previous, *volatile next;
+    struct session_set sessions;
 
     /* ---- data path ---- */
     struct endpoint_cell endpoint;
@@ -60,10 +60,10 @@ struct peer {
     struct allowed_ips_peer allowed; /* its list of prefixes */
 
     /* ---- times (protocol/timer_policy.h): written once per batch ---- */
+    KSPIN_LOCK timer_lock; /* the (locked) verbs of timer_policy.h */
     struct peer_times times;
     struct wheel_entry timer;
-    volatile uint16_t persistent_keepalive; /* seconds, 0 = off */
-    volatile int64_t tx_bytes, rx_bytes;    /* outer bytes, one atomic add per batch */
+    volatile int64_t tx_bytes, rx_bytes; /* outer bytes, one atomic add per batch */
 };
 
 /* ---- life ---- */
@@ -72,7 +72,9 @@ struct peer *peer_create(struct adapter *adapter, const uint8_t public_key[32]);
 /* Out of every table: no new work starts; sessions, staged packets and keys are erased; the table's reference
  * is dropped. config_lock held. PASSIVE_LEVEL. */
 void peer_remove(struct peer *peer);
-void peer_reference(struct peer *peer);
+/* False when the last reference is gone already (somebody holds the peer only through an epoch).  IRQL <=
+ * DISPATCH_LEVEL. */
+bool peer_reference(struct peer *peer);
 void peer_release(struct peer *peer); /* IRQL <= DISPATCH_LEVEL; memory goes through the epoch */
 
 /* ---- public-key table (peer_table.c): lock-free readers, writers hold config_lock; grows with the number of
@@ -85,12 +87,16 @@ void peer_table_remove(struct adapter *adapter, struct peer *peer);
 struct peer *peer_table_find(struct adapter *adapter, const uint8_t public_key[32]);
 
 /* ---- sessions (peer_session.c) ---- */
+/* A session derived from the peer's handshake (handshake_begin_session filled object->session): one
+ * reference. NULL: memory. */
+struct session_object *session_object_create(struct peer *peer);
 /* The current session if it can send at `now`, referenced; else NULL. IRQL <= DISPATCH_LEVEL, in an epoch or
  * holding the peer. */
 struct session_object *peer_current_session(struct peer *peer, uint64_t now_ns);
 /* Session of a receiver index, referenced; NULL if unknown. */
 struct session_object *session_from_index(struct adapter *adapter, uint32_t index);
-void session_reference(struct session_object *session);
+/* False when the last reference is gone already. */
+bool session_reference(struct session_object *session);
 void session_release(struct session_object *session); /* wiped with the last reference, after the epoch */
 /* Installs a freshly derived session (rotation rules of protocol/session.h), replaces index entries.
  * handshake_lock held. */
