@@ -83,3 +83,13 @@ void adapter_destroy(struct adapter *adapter);
  * ours, halting). */
 struct adapter *adapter_from_device(DEVICE_OBJECT *device);
 void adapter_release(struct adapter *adapter);
+
+/* ---- receiver indexes (receiver_index.c): protocol/index_table.h with this adapter's lock and growing
+ * memory ---- */
+NTSTATUS receiver_index_initialize(struct adapter *adapter);
+void receiver_index_uninitialize(struct adapter *adapter);
+/* INDEX_NONE when memory is exhausted.  All: IRQL <= DISPATCH_LEVEL. */
+uint32_t receiver_index_insert(struct adapter *adapter, void *object, enum index_kind kind);
+/* The index stands for `object` from now on; false when it was not in use. */
+bool receiver_index_replace(struct adapter *adapter, uint32_t index, void *object, enum index_kind kind);
+void receiver_index_remove(struct adapter *adapter, uint32_t index); /* INDEX_NONE is allowed */
