@@ -43,6 +43,7 @@ struct adapter {
     EX_RUNDOWN_REF
     transmit_rundown; /* one per NBL chain accepted; re-initialised by restart, waited for by pause */
     EX_RUNDOWN_REF receive_rundown; /* one per indication under way */
+    EX_RUNDOWN_REF peer_rundown;    /* one per peer object in memory; waited for by halt */
     EX_RUNDOWN_REF control_rundown; /* one per control request under way; waited for by halt */
 
     /* ---- configuration: writers hold config_lock (PASSIVE_LEVEL); readers of the tables are in an epoch
@@ -83,6 +84,8 @@ void adapter_destroy(struct adapter *adapter);
  * ours, halting). */
 struct adapter *adapter_from_device(DEVICE_OBJECT *device);
 void adapter_release(struct adapter *adapter);
+/* The caller wipes the copy.  IRQL <= DISPATCH_LEVEL. */
+void adapter_copy_identity(struct adapter *adapter, struct identity *copy);
 
 /* ---- receiver indexes (receiver_index.c): protocol/index_table.h with this adapter's lock and growing
  * memory ---- */

@@ -21,8 +21,8 @@ struct counters_cpu *counters_here(struct adapter *adapter)
     return &adapter->counters[KeGetCurrentProcessorNumberEx(NULL)];
 }
 
-/* How a drop shows in the statistics of RFC 2863 (ifOutDiscards, ifOutErrors, ifInDiscards, ifInErrors): a discard is a
- * packet that was fine, an error one that was not. */
+/* How a drop shows in the statistics of RFC 2863 (ifOutDiscards, ifOutErrors, ifInDiscards, ifInErrors): a
+ * discard is a packet that was fine, an error one that was not. */
 static void drop_statistics(struct counters_cpu *cpu, enum drop_reason reason, uint32_t n)
 {
     switch (reason) {

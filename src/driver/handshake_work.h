@@ -7,6 +7,7 @@
 #define HANDSHAKE_QUEUE_LIMIT 4096
 
 NTSTATUS handshake_work_initialize(struct adapter *adapter);
+void handshake_work_initialize_peer(struct peer *peer);
 void handshake_work_uninitialize(struct adapter *adapter);
 /* Drops what is queued and waits for what runs. Down, halt. PASSIVE_LEVEL. */
 void handshake_work_drain(struct adapter *adapter);
@@ -17,6 +18,6 @@ void handshake_receive(struct adapter *adapter, const uint8_t *message, uint32_t
                        const SOCKADDR_INET *from, const SOCKADDR_INET *to, uint32_t ifindex);
 /* Asks for an initiation to the peer because there is data for it (at most one per 5 s goes out). IRQL <=
  * DISPATCH_LEVEL. */
-*DISPATCH_LEVEL.* /
+*DISPATCH_LEVEL.*/
     void handshake_request(struct peer *peer,
                            bool retry); /* retry: from the timer policy, the attempts go on counting */

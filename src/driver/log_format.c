@@ -40,7 +40,8 @@ static void put_ipv6(struct output *out, const uint8_t *bytes)
     for (int i = 0; i < 8; i++)
         groups[i] = (uint16_t)(bytes[2 * i] << 8 | bytes[2 * i + 1]);
 
-    /* RFC 5952, section 4.2: the longest run of at least two zero groups, the first of equals, is shortened. */
+    /* RFC 5952, section 4.2: the longest run of at least two zero groups, the first of equals, is shortened.
+     */
     int best = -1, best_length = 1;
     for (int i = 0; i < 8; i++) {
         int length = 0;

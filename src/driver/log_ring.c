@@ -1,5 +1,6 @@
-/* The adapter's log (facts: 64 lines of 128 bytes, each goes to one reader).  Writers format on their own stack and copy
- * under a spin lock; readers are pended IRPs in a cancel-safe queue, so that no thread ever blocks in the driver. */
+/* The adapter's log (facts: 64 lines of 128 bytes, each goes to one reader).  Writers format on their own
+ * stack and copy under a spin lock; readers are pended IRPs in a cancel-safe queue, so that no thread ever
+ * blocks in the driver. */
 #include "log_ring.h"
 #include "adapter.h"
 #include "log_format.h"
@@ -7,9 +8,9 @@
 #include "nt/rtl.h"
 #include "wyrm/control.h"
 
-#define LOG_LINES          64
-#define LIMIT_BURST        10
-#define LIMIT_INTERVAL_NS  5000000000ull
+#define LOG_LINES         64
+#define LIMIT_BURST       10
+#define LIMIT_INTERVAL_NS 5000000000ull
 
 struct log_ring {
     struct adapter *adapter;
@@ -17,7 +18,7 @@ struct log_ring {
     KSPIN_LOCK lock; /* lines, limit */
     struct wyrm_ioctl_log_entry lines[LOG_LINES];
     uint32_t first, count;
-    uint32_t lost;   /* overwritten since the last line that a reader got */
+    uint32_t lost; /* overwritten since the last line that a reader got */
     uint64_t limit_start_ns;
     uint32_t limit_passed, limit_swallowed;
 
@@ -125,7 +126,8 @@ static bool line_waiting(struct log_ring *ring)
     return waiting;
 }
 
-/* Pairs waiting readers with lines.  Whoever adds either side calls it afterwards, so no pair is ever missed. */
+/* Pairs waiting readers with lines.  Whoever adds either side calls it afterwards, so no pair is ever missed.
+ */
 static void ring_pump(struct log_ring *ring)
 {
     while (line_waiting(ring)) {

@@ -30,8 +30,8 @@ struct staged_packet {
 };
 
 struct peer {
-    LIST_ENTRY link;                 /* adapter.peer_list, config_lock */
-    struct peer *volatile hash_next; /* peer_table bucket, read in an epoch */
+    LIST_ENTRY link;        /* adapter.peer_list, config_lock */
+    struct peer *hash_next; /* peer_table.c's bucket */
     struct adapter *adapter;
     volatile int32_t references;
     volatile bool removed;
@@ -72,13 +72,14 @@ struct peer *peer_create(struct adapter *adapter, const uint8_t public_key[32]);
 /* Out of every table: no new work starts; sessions, staged packets and keys are erased; the table's reference
  * is dropped. config_lock held. PASSIVE_LEVEL. */
 void peer_remove(struct peer *peer);
+/* Erases all sessions and the handshake under way; the peer stays.  PASSIVE_LEVEL. */
+void peer_erase_keys(struct peer *peer);
 /* False when the last reference is gone already (somebody holds the peer only through an epoch).  IRQL <=
  * DISPATCH_LEVEL. */
 bool peer_reference(struct peer *peer);
 void peer_release(struct peer *peer); /* IRQL <= DISPATCH_LEVEL; memory goes through the epoch */
 
-/* ---- public-key table (peer_table.c): lock-free readers, writers hold config_lock; grows with the number of
- * peers ---- */
+/* ---- public-key table (peer_table.c): writers hold config_lock; grows with the number of peers ---- */
 NTSTATUS peer_table_create(struct adapter *adapter);
 void peer_table_destroy(struct adapter *adapter);
 NTSTATUS peer_table_insert(struct adapter *adapter, struct peer *peer);
@@ -107,9 +108,17 @@ void peer_erase_sessions(struct peer *peer);  /* all three, index entries too */
 void peer_expire_sessions(struct peer *peer); /* they can no longer send; key change */
 
 /* ---- timers (peer_timers.c) ---- */
-void peer_timers_start(struct peer *peer);           /* up */
-void peer_timers_stop(struct peer *peer);            /* down, removal */
-void peer_timers_expired(struct wheel_entry *entry); /* wheel callback, DISPATCH_LEVEL */
+void peer_timers_initialize(struct peer *peer);
+void peer_timers_set_keepalive(struct peer *peer, uint16_t interval_s); /* seconds, 0 = off */
+uint16_t peer_timers_keepalive(const struct peer *peer);
+/* The (locked) verbs of timer_policy.h with the peer's lock, and the wheel after them.  IRQL <=
+ * DISPATCH_LEVEL. */
+bool peer_timers_begin_initiation(struct peer *peer, uint64_t now_ns);
+void peer_timers_session_derived(struct peer *peer, uint64_t now_ns);
+void peer_timers_handshake_complete(struct peer *peer); /* also notes the wall-clock time for GET */
+void peer_timers_start(struct peer *peer);              /* up */
+void peer_timers_stop(struct peer *peer);               /* down, removal */
+void peer_timers_expired(struct wheel_entry *entry);    /* wheel callback, DISPATCH_LEVEL */
 /* The data path's events; `bytes` > 0. Once per batch. Cheap: stores times, arms the wheel only when it must
  * fire sooner. */
 void peer_sent(struct peer *peer, struct session_object *session, bool data, uint64_t now_ns);

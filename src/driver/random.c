@@ -1,4 +1,5 @@
-/* Randomness of the driver: keys, indexes and nonces come from the system's generator and from nowhere else. */
+/* Randomness of the driver: keys, indexes and nonces come from the system's generator and from nowhere else.
+ */
 #include "driver.h"
 #include "nt/bcrypt.h"
 #include "nt/ke.h"

@@ -1,5 +1,5 @@
-/* Receiver indexes of one adapter: the protocol's index table under a spin lock, doubled when it is full; the old slots are
- * freed after the epochs that may still read them. */
+/* Receiver indexes of one adapter: the protocol's index table under a spin lock, doubled when it is full; the
+ * old slots are freed after the epochs that may still read them. */
 #include "adapter.h"
 #include "driver.h"
 #include "epoch.h"

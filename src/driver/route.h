@@ -11,6 +11,7 @@ struct peer;
 NTSTATUS
 route_initialize(struct adapter *adapter);        /* subscribes to route and address changes. PASSIVE_LEVEL */
 void route_uninitialize(struct adapter *adapter); /* waits for running callbacks. PASSIVE_LEVEL */
+void route_initialize_peer(struct peer *peer);
 uint32_t route_generation(const struct adapter *adapter); /* never 0; bumped by every change */
 
 /* Longest prefix, then smallest route + interface metric, over interfaces that are up, without our own; then

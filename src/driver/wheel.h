@@ -16,8 +16,10 @@ struct wheel_entry {
 
 NTSTATUS wheel_initialize(struct adapter *adapter,
                           void (*expired)(struct wheel_entry *entry)); /* DISPATCH_LEVEL callback */
-void wheel_stop(struct adapter *adapter); /* empties it; no callback runs afterwards. PASSIVE_LEVEL */
-/* Arms, or moves to an earlier deadline only (`sooner`), or to any deadline.  IRQL <= DISPATCH_LEVEL. */
+void wheel_uninitialize(struct adapter *adapter); /* no callback runs afterwards. PASSIVE_LEVEL */
+void wheel_entry_initialize(struct wheel_entry *entry);
+/* Puts the entry at a deadline (UINT64_MAX: nowhere); `sooner` only when it is not in the wheel or stands
+ * later.  Expiry is up to 100 ms late, never early.  IRQL <= DISPATCH_LEVEL. */
 void wheel_set(struct adapter *adapter, struct wheel_entry *entry, uint64_t deadline_ns);
 void wheel_set_sooner(struct adapter *adapter, struct wheel_entry *entry, uint64_t deadline_ns);
 void wheel_remove(struct adapter *adapter, struct wheel_entry *entry);
