@@ -23,7 +23,8 @@ struct sched_thread;
 void sched_initialize(unsigned cpus);
 /* Ends after every thread created through sched_thread_create has been joined. */
 void sched_shutdown(void);
-/* A foreign pthread (main, a control connection) becomes a thread that may call the driver. Balanced. */
+/* A foreign pthread (main, a control connection) becomes a thread that may call the driver. Balanced, nests.
+ * A pthread that never said so is adopted at its first call and disowned when it ends. */
 void sched_thread_adopt(const char *name);
 void sched_thread_disown(void);
 
@@ -31,11 +32,14 @@ void sched_thread_disown(void);
 struct sched_thread *sched_self(void);
 /* Creates a thread that runs `start(context)` at PASSIVE_LEVEL. NULL if it cannot be made. */
 struct sched_thread *sched_thread_create(const char *name, void (*start)(void *context), void *context);
-void sched_thread_join(struct sched_thread *thread); /* waits for its end and frees it */
+void sched_thread_join(struct sched_thread *thread);   /* waits for its end and frees it */
+void sched_thread_detach(struct sched_thread *thread); /* instead of join: it frees itself at its end */
 _Noreturn void sched_thread_exit(void);
 /* Slot for ke/ps: the KTHREAD-like object of this thread (NULL for none). */
 void sched_thread_set_object(struct sched_thread *thread, void *object);
 void *sched_thread_object(struct sched_thread *thread);
+/* ke registers what becomes of that object when its thread ends or is disowned (called on that thread). */
+void sched_set_thread_end(void (*end)(void *object));
 
 /* ---- IRQL and virtual CPUs ---- */
 unsigned sched_cpu_count(void);
@@ -51,10 +55,16 @@ void sched_set_dpc_drain(void (*drain)(unsigned cpu), bool (*pending)(unsigned c
 /* Something was queued for `cpu`: makes sure that the drain function runs there soon (now, if the calling
  * thread can). */
 void sched_cpu_request(unsigned cpu);
+/* Below DISPATCH_LEVEL: takes `cpu` as its owner for a moment.  On return every section that was at DISPATCH_LEVEL
+ * there has ended and every DPC that was queued there has run. */
+void sched_cpu_visit(unsigned cpu);
 
 /* ---- waiting: one waiter per thread; objects and their rules are ke's ---- */
 /* Blocks the calling thread until sched_wake(its sched_thread) or the deadline (sched_time_ns() based;
- * SCHED_FOREVER). A wake that came first is remembered (binary). Returns false on time-out. */
+ * SCHED_FOREVER). A wake that came first is remembered (binary). Returns false on time-out.  May return true without
+ * cause: callers wait in a loop for their own condition.  sched_wake() may be called late, even when the thread is
+ * gone (records are recycled, never unmapped).  Below DISPATCH_LEVEL only.  The event loop's own thread serves the loop
+ * while it waits, so that what it waits for can come; its callbacks then run nested. */
 bool sched_block(uint64_t deadline_ns);
 void sched_wake(struct sched_thread *thread);
 /* For short spins (spin locks of preemptible host threads): pause, after ~200 calls yield. */
@@ -67,7 +77,9 @@ uint64_t sched_time_system_100ns(void); /* UTC, 100 ns since 1601 */
 void sched_random(void *buffer, size_t length);
 
 /* ---- the event loop of CPU 0 (I/O, timers) ---- */
-/* `events` as in epoll (EPOLLIN, EPOLLOUT); callbacks run on the loop thread at PASSIVE_LEVEL, CPU 0. */
+/* The thread that called sched_initialize() is the loop's thread, pinned to CPU 0.
+ * loop_remove(): no callback of `fd` starts afterwards; called below DISPATCH_LEVEL on another thread it also waits for
+ * a running one.  `events` as in epoll (EPOLLIN, EPOLLOUT); callbacks run on the loop thread at PASSIVE_LEVEL, CPU 0. */
 typedef void loop_callback(void *context, uint32_t events);
 int loop_add(int fd, uint32_t events, loop_callback *callback, void *context); /* 0 or -errno */
 int loop_modify(int fd, uint32_t events);
@@ -75,6 +87,7 @@ void loop_remove(int fd);
 /* Runs `function(context)` on the loop thread at PASSIVE_LEVEL, soon; any thread, any IRQL. */
 void loop_post(void (*function)(void *context), void *context);
 bool loop_is_self(void);
+bool loop_is_nested(void); /* the loop is being served by a wait inside one of its callbacks */
 /* ke registers timers here: next() gives the earliest deadline (ns, SCHED_FOREVER = none), expire() runs at
  * PASSIVE on the loop thread when it has come.  loop_timer_changed(): the earliest deadline moved forward. */
 void loop_set_timer(uint64_t (*next)(void), void (*expire)(void));
