@@ -10,7 +10,7 @@
 #include "crypto/poly1305.h"
 
 /* The widest core the batch logic has room for. */
-#define AEAD_CORE_MAX_LANES 4
+#define AEAD_CORE_MAX_LANES 8
 
 /* One ChaCha20 block of any packet: the unit that fills a lane. */
 struct aead_lane {

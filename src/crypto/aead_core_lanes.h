@@ -1,22 +1,28 @@
-/* A ChaCha20 core of AEAD_LANES lanes in clang's vector extensions, with scalar Poly1305 blocks between the
- * rounds: the vector units and the multiplier work at the same time.  Included once by each aead_core_*.c,
- * which defines AEAD_LANES and is compiled for its instruction set. */
+/* A ChaCha20 core in clang's vector extensions, with scalar Poly1305 blocks between the rounds: the vector
+ * units and the multiplier work at the same time.  Included once by each aead_core_*.c, which is compiled for
+ * its instruction set and defines AEAD_VECTOR_LANES, the 32-bit words in a vector, and AEAD_VECTOR_SETS, how
+ * many states of such vectors are worked on in turn: the rounds of one state are a chain of dependent
+ * operations, two chains fill the vector units. */
 #include "crypto/aead_core.h"
 #include "crypto/chacha20.h"
 #include "crypto/secure_memory.h"
 
-#define GROUP_BYTES (AEAD_LANES * 64)
-/* Poly1305 blocks absorbed per group: one in each half of the 10 double rounds.  A group produces only 4 *
- * AEAD_LANES, the rest catches up with the previous packet. */
-#define POLY_PER_GROUP 20
+#define VL          AEAD_VECTOR_LANES
+#define SETS        AEAD_VECTOR_SETS
+#define LANES       (VL * SETS)
+#define GROUP_BYTES (LANES * CHACHA20_BLOCK_BYTES)
+/* Poly1305 blocks absorbed per group and double round: more than a group produces, LANES * 4 / 10, so that
+ * what the previous packet left over is caught up with. */
+#define POLY_PER_DOUBLE_ROUND (LANES / 2)
+#define POLY_PER_GROUP        (10 * POLY_PER_DOUBLE_ROUND)
 
-typedef uint32_t words __attribute__((vector_size(4 * AEAD_LANES)));
-typedef uint16_t halves __attribute__((vector_size(4 * AEAD_LANES)));
-typedef uint64_t doubles __attribute__((vector_size(4 * AEAD_LANES)));
+typedef uint32_t words __attribute__((vector_size(4 * VL)));
+typedef uint16_t halves __attribute__((vector_size(4 * VL)));
+typedef uint64_t doubles __attribute__((vector_size(4 * VL)));
 
 #define INLINE __attribute__((always_inline)) static inline
 
-#if AEAD_LANES == 4
+#if AEAD_VECTOR_LANES == 4
 #define HALVES_SWAPPED(x)        __builtin_shufflevector(x, x, 1, 0, 3, 2, 5, 4, 7, 6)
 #define INTERLEAVE_LOW_32(a, b)  __builtin_shufflevector(a, b, 0, 4, 1, 5)
 #define INTERLEAVE_HIGH_32(a, b) __builtin_shufflevector(a, b, 2, 6, 3, 7)
@@ -37,16 +43,23 @@ INLINE words rotate(words value, int bits)
     return value << bits | value >> (32 - bits);
 }
 
-/* Four quarter rounds side by side: latency of one hides behind the others. */
+/* Four quarter rounds, two and two side by side: more at once, and their temporaries would not fit into 16
+ * registers. */
 INLINE void quarter_rounds(words x[16], int b, int c, int d)
 {
 #pragma clang loop unroll(full)
-    for (int i = 0; i < 4; i++) {
-        words *pa = &x[i], *pb = &x[4 + (i + b) % 4], *pc = &x[8 + (i + c) % 4], *pd = &x[12 + (i + d) % 4];
-        *pa += *pb, *pd = rotate_16(*pd ^ *pa);
-        *pc += *pd, *pb = rotate(*pb ^ *pc, 12);
-        *pa += *pb, *pd = rotate(*pd ^ *pa, 8);
-        *pc += *pd, *pb = rotate(*pb ^ *pc, 7);
+    for (int i = 0; i < 4; i += 2) {
+        words *a0 = &x[i], *b0 = &x[4 + (i + b) % 4], *c0 = &x[8 + (i + c) % 4], *d0 = &x[12 + (i + d) % 4];
+        words *a1 = &x[i + 1], *b1 = &x[4 + (i + 1 + b) % 4], *c1 = &x[8 + (i + 1 + c) % 4];
+        words *d1 = &x[12 + (i + 1 + d) % 4];
+        *a0 += *b0, *a1 += *b1;
+        *d0 = rotate_16(*d0 ^ *a0), *d1 = rotate_16(*d1 ^ *a1);
+        *c0 += *d0, *c1 += *d1;
+        *b0 = rotate(*b0 ^ *c0, 12), *b1 = rotate(*b1 ^ *c1, 12);
+        *a0 += *b0, *a1 += *b1;
+        *d0 = rotate(*d0 ^ *a0, 8), *d1 = rotate(*d1 ^ *a1, 8);
+        *c0 += *d0, *c1 += *d1;
+        *b0 = rotate(*b0 ^ *c0, 7), *b1 = rotate(*b1 ^ *c1, 7);
     }
 }
 
@@ -76,43 +89,55 @@ INLINE void constants(words initial[16])
 }
 
 /* initial[first..first+3] from 16 bytes of each lane. */
-INLINE void gather_row(words initial[16], int first, const uint8_t *rows[AEAD_LANES])
+INLINE void gather_row(words initial[16], int first, const uint8_t *rows[VL])
 {
     for (int k = 0; k < 4; k++)
-        for (int s = 0; s < AEAD_LANES / 4; s++)
+        for (int s = 0; s < VL / 4; s++)
             __builtin_memcpy((uint8_t *)&initial[first + k] + 16 * s, rows[4 * s + k], 16);
     transpose(&initial[first], &initial[first + 1], &initial[first + 2], &initial[first + 3]);
 }
 
+INLINE void all_quarter_rounds(words x[SETS][16], int b, int c, int d)
+{
+    for (int set = 0; set < SETS; set++)
+        quarter_rounds(x[set], b, c, d);
+}
+
 static void core_keystream(const struct aead_lane *lanes)
 {
-    words initial[16], x[16];
-    const uint8_t *rows[AEAD_LANES];
+    words initial[SETS][16], x[SETS][16];
+    const uint8_t *rows[VL];
 
-    constants(initial);
-    for (int i = 0; i < AEAD_LANES; i++)
-        rows[i] = lanes[i].key;
-    gather_row(initial, 4, rows);
-    for (int i = 0; i < AEAD_LANES; i++)
-        rows[i] = lanes[i].key + 16;
-    gather_row(initial, 8, rows);
-    for (int i = 0; i < AEAD_LANES; i++)
-        rows[i] = lanes[i].counter_nonce;
-    gather_row(initial, 12, rows);
-
-    for (int i = 0; i < 16; i++)
-        x[i] = initial[i];
+    for (int set = 0; set < SETS; set++) {
+        const struct aead_lane *first = lanes + VL * set;
+        constants(initial[set]);
+        for (int i = 0; i < VL; i++)
+            rows[i] = first[i].key;
+        gather_row(initial[set], 4, rows);
+        for (int i = 0; i < VL; i++)
+            rows[i] = first[i].key + 16;
+        gather_row(initial[set], 8, rows);
+        for (int i = 0; i < VL; i++)
+            rows[i] = first[i].counter_nonce;
+        gather_row(initial[set], 12, rows);
+        for (int i = 0; i < 16; i++)
+            x[set][i] = initial[set][i];
+    }
 #pragma clang loop unroll(disable)
     for (int i = 0; i < 10; i++) {
-        quarter_rounds(x, 0, 0, 0);
-        quarter_rounds(x, 1, 2, 3);
+        all_quarter_rounds(x, 0, 0, 0);
+        all_quarter_rounds(x, 1, 2, 3);
     }
-    for (int i = 0; i < 16; i++)
-        x[i] += initial[i];
-    for (int q = 0; q < 16; q += 4) {
-        transpose(&x[q], &x[q + 1], &x[q + 2], &x[q + 3]);
-        for (int i = 0; i < AEAD_LANES; i++)
-            __builtin_memcpy(lanes[i].out + 4 * q, (const uint8_t *)&x[q + i % 4] + 16 * (i / 4), 16);
+    for (int set = 0; set < SETS; set++) {
+        const struct aead_lane *first = lanes + VL * set;
+        for (int q = 0; q < 16; q += 4) {
+            for (int i = q; i < q + 4; i++)
+                x[set][i] += initial[set][i];
+            transpose(&x[set][q], &x[set][q + 1], &x[set][q + 2], &x[set][q + 3]);
+            for (int i = 0; i < VL; i++)
+                __builtin_memcpy(first[i].out + 4 * q, (const uint8_t *)&x[set][q + i % 4] + 16 * (i / 4),
+                                 16);
+        }
     }
     secure_zero(initial, sizeof initial);
 }
@@ -123,9 +148,18 @@ INLINE void xor_16(uint8_t *destination, const uint8_t *source, const uint8_t *k
     *(row *)destination = *(const row *)source ^ *(const row *)keystream;
 }
 
+/* Half a double round of all states, with half a double round's Poly1305 blocks in between.  The loops are
+ * unrolled by hand or by constant bounds: a state indexed at run time would live in memory. */
+#define WOVEN_QUARTER_ROUNDS(b, c, d)                                                                        \
+    for (int set = 0; set < SETS; set++) {                                                                   \
+        quarter_rounds(x[set], b, c, d);                                                                     \
+        for (int k = 0; k < POLY_PER_DOUBLE_ROUND / 2 / SETS; k++, data += POLY1305_BLOCK_BYTES)             \
+            poly1305_step(&h0, &h1, &h2, r0, r1, s1, data);                                                  \
+    }
+
 static void core_run(struct aead_run *run)
 {
-    words initial[16], x[16];
+    words initial[16], x[SETS][16];
     const uint8_t *source = run->source;
     uint8_t *destination = run->destination;
 
@@ -137,49 +171,52 @@ static void core_run(struct aead_run *run)
         initial[12 + i] = broadcast(load_le32(run->counter_nonce + 4 * i));
 
     for (size_t group = 0; group < run->groups; group++) {
-        struct aead_feed *feed = run->feed[0]->blocks >= 2 ? run->feed[0] : run->feed[1];
+        struct aead_feed *feed = run->feed[0]->blocks >= POLY_PER_DOUBLE_ROUND ? run->feed[0] : run->feed[1];
         size_t absorbed = feed->blocks < POLY_PER_GROUP ? feed->blocks : POLY_PER_GROUP;
         const uint8_t *data = feed->data;
         uint64_t h0 = feed->poly->h0, h1 = feed->poly->h1, h2 = feed->poly->h2;
         const uint64_t r0 = feed->poly->r0, r1 = feed->poly->r1, s1 = r1 + (r1 >> 2);
-        int woven = (int)(absorbed / 2);
+        int woven = (int)(absorbed / POLY_PER_DOUBLE_ROUND);
 
-        for (int i = 0; i < 16; i++)
-            x[i] = initial[i];
+        for (int set = 0; set < SETS; set++) {
+            for (int i = 0; i < 16; i++)
+                x[set][i] = initial[i];
+            x[set][12] += VL * (uint32_t)set;
+        }
 #pragma clang loop unroll(disable)
         for (int i = 0; i < woven; i++) {
-            quarter_rounds(x, 0, 0, 0);
-            poly1305_step(&h0, &h1, &h2, r0, r1, s1, data);
-            quarter_rounds(x, 1, 2, 3);
-            poly1305_step(&h0, &h1, &h2, r0, r1, s1, data + 16);
-            data += 32;
+            WOVEN_QUARTER_ROUNDS(0, 0, 0)
+            WOVEN_QUARTER_ROUNDS(1, 2, 3)
         }
 #pragma clang loop unroll(disable)
         for (int i = woven; i < 10; i++) {
-            quarter_rounds(x, 0, 0, 0);
-            quarter_rounds(x, 1, 2, 3);
+            all_quarter_rounds(x, 0, 0, 0);
+            all_quarter_rounds(x, 1, 2, 3);
         }
         feed->poly->h0 = h0;
         feed->poly->h1 = h1;
         feed->poly->h2 = h2;
         feed->data = data;
-        feed->blocks -= 2 * (size_t)woven;
+        feed->blocks -= POLY_PER_DOUBLE_ROUND * (size_t)woven;
 
-        for (int i = 0; i < 16; i++)
-            x[i] += initial[i];
-        for (int q = 0; q < 16; q += 4) {
-            transpose(&x[q], &x[q + 1], &x[q + 2], &x[q + 3]);
-            for (int i = 0; i < AEAD_LANES; i++)
-                xor_16(destination + 64 * i + 4 * q, source + 64 * i + 4 * q,
-                       (const uint8_t *)&x[q + i % 4] + 16 * (i / 4));
+        for (int set = 0; set < SETS; set++) {
+            x[set][12] += VL * (uint32_t)set;
+            for (int q = 0; q < 16; q += 4) {
+                for (int i = q; i < q + 4; i++)
+                    x[set][i] += initial[i];
+                transpose(&x[set][q], &x[set][q + 1], &x[set][q + 2], &x[set][q + 3]);
+                for (int i = 0; i < VL; i++)
+                    xor_16(destination + 64 * i + 4 * q, source + 64 * i + 4 * q,
+                           (const uint8_t *)&x[set][q + i % 4] + 16 * (i / 4));
+            }
+            source += VL * CHACHA20_BLOCK_BYTES;
+            destination += VL * CHACHA20_BLOCK_BYTES;
         }
-        initial[12] += AEAD_LANES;
-        source += GROUP_BYTES;
-        destination += GROUP_BYTES;
+        initial[12] += LANES;
         run->feed[1]->blocks += run->produced_blocks;
     }
 
-    store_le32(run->counter_nonce, load_le32(run->counter_nonce) + (uint32_t)(run->groups * AEAD_LANES));
+    store_le32(run->counter_nonce, load_le32(run->counter_nonce) + (uint32_t)(run->groups * LANES));
     run->source = source;
     run->destination = destination;
     run->groups = 0;

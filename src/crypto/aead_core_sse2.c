@@ -1,11 +1,12 @@
-/* The core for the x64 baseline: 4 lanes of 32 bits.  Needs no register state to be saved. */
-#define AEAD_LANES 4
+/* The core for the x64 baseline: 4 lanes of 32 bits in each vector.  Needs no register state to be saved. */
+#define AEAD_VECTOR_LANES 4
+#define AEAD_VECTOR_SETS  2
 #include "crypto/aead_core_lanes.h"
 
 const struct aead_core aead_core_sse2 = {
     .name = "sse2",
     .features = 0,
-    .lanes = AEAD_LANES,
+    .lanes = LANES,
     .keystream = core_keystream,
     .run = core_run,
 };
