@@ -12,6 +12,7 @@
 #include "protocol/cookie.h"
 #include "protocol/identity.h"
 #include "protocol/index_table.h"
+#include "protocol/under_load.h"
 #include "wheel.h"
 #include "worker.h"
 
@@ -55,7 +56,8 @@ struct adapter {
     PEPROCESS socket_owner;   /* process that issued Up; referenced */
     struct peer_table *peers;
     uint32_t peer_count;
-    LIST_ENTRY peer_list; /* peer.link, config order */
+    uint64_t next_peer_id; /* for the log */
+    LIST_ENTRY peer_list;  /* peer.link, config order */
     struct allowed_ips allowed_ips;
     struct index_table indexes;
     KSPIN_LOCK index_lock; /* writers of `indexes` */
@@ -64,6 +66,7 @@ struct adapter {
     struct udp_socket *volatile socket4, *volatile socket6; /* read in an epoch or under their rundown */
     struct batch_caches *batches;
     struct handshake_queue *handshakes;
+    struct under_load under_load;
     struct cookie_checker cookie_checker;
     EX_SPIN_LOCK cookie_lock; /* of cookie_checker: shared to check, exclusive to change */
     struct wheel *wheel;

@@ -48,6 +48,7 @@ struct peer *peer_create(struct adapter *adapter, const uint8_t public_key[32])
     }
     peer->adapter = adapter;
     peer->references = 1;
+    peer->id = ++adapter->next_peer_id;
     InitializeListHead(&peer->link);
     ExInitializeFastMutex(&peer->handshake_lock);
     KeInitializeSpinLock(&peer->session_lock);

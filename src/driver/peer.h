@@ -33,6 +33,7 @@ struct peer {
     LIST_ENTRY link;        /* adapter.peer_list, config_lock */
     struct peer *hash_next; /* peer_table.c's bucket */
     struct adapter *adapter;
+    uint64_t id; /* names it in the log */
     volatile int32_t references;
     volatile bool removed;
     struct epoch_node epoch;
