@@ -8,10 +8,11 @@
 
 /* Set once before the image is loaded, read everywhere. */
 struct host_options {
-    bool verify;         /* imports go through checking thunks, pool has guard pages, ledgers are kept */
-    unsigned cpus;       /* virtual CPUs, 1..64 */
-    bool trace;          /* DbgPrint of the driver and state changes go to stderr */
-    uint64_t fault_seed; /* verify mode: 0 = no fault injection */
+    bool verify;             /* imports go through checking thunks, pool has guard pages, ledgers are kept */
+    unsigned cpus;           /* virtual CPUs, 1..64 */
+    bool trace;              /* DbgPrint of the driver and state changes go to stderr */
+    uint64_t fault_seed;     /* verify mode: 0 = no fault injection */
+    const char *report_file; /* reports and final counters are appended to it as well; NULL = stderr only */
 };
 extern struct host_options host_options;
 

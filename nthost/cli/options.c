@@ -1,0 +1,258 @@
+/* The command line: dispatch, options, help. */
+#include "cli.h"
+
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#ifndef NTHOST_VERSION
+#define NTHOST_VERSION "0.1.0"
+#endif
+
+static const char help[] =
+    "nthost runs an NDIS 6 miniport driver for 64-bit Windows, unchanged, on Linux.\n"
+    "\n"
+    "usage:\n"
+    "  nthost run FILE.sys --name NAME [options]   run one adapter in the foreground\n"
+    "  nthost up FILE.conf|NAME [options]          set a tunnel up from a configuration file\n"
+    "  nthost down FILE.conf|NAME                  undo `up`\n"
+    "  nthost list                                 tunnels that `up` made\n"
+    "  nthost --help | --version\n"
+    "\n"
+    "run creates the network interface NAME and serves /var/run/wireguard/NAME.sock for `wg` and NAME.ctl\n"
+    "(docs/control-socket.md).  Ctrl-C pauses, halts and unloads the driver and reports what it left behind; "
+    "a\n"
+    "second Ctrl-C ends at once.\n"
+    "\n"
+    "options of run and up:\n"
+    "  --name NAME          interface: 1 to 15 of a-z A-Z 0-9 _ = + . -      (run only)\n"
+    "  --driver FILE.sys    the driver; default: wyrm.sys beside nthost       (up only)\n"
+    "  --verify             check every rule of the kernel interface; slower\n"
+    "  --cpus N             virtual processors, 1 to 64; default: those of the machine, at most 8\n"
+    "  --mtu N              MTU of the interface, 576 to 65535                (run only; up: from the file)\n"
+    "  --report FILE        append reports and the final counters to FILE\n"
+    "  --trace              print the driver's debug messages\n"
+    "  --no-offload         no segmentation offloads on the interface\n"
+    "  --control-dir DIR    where the control sockets are made\n"
+    "  --down               leave the adapter down at start                   (run only)\n"
+    "  --ready-fd N         write \"ready\" to this descriptor when serving    (run only)\n"
+    "\n"
+    "configuration files are those of wg-quick(8):\n"
+    "  [Interface]  PrivateKey ListenPort FwMark Address DNS MTU Table PreUp PostUp PreDown PostDown "
+    "SaveConfig\n"
+    "  [Peer]       PublicKey PresharedKey AllowedIPs Endpoint PersistentKeepalive\n"
+    "A NAME stands for /etc/wireguard/NAME.conf.  Hooks are run by sh, %i is the interface.\n"
+    "\n"
+    "exit status: 0 done, 1 failed, 2 wrong usage, 3 the driver left something behind, 70 a rule was "
+    "broken\n";
+
+void cli_error(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    fputs("nthost: ", stderr);
+    vfprintf(stderr, format, arguments);
+    fputc('\n', stderr);
+    va_end(arguments);
+}
+
+bool cli_check_privileges(void)
+{
+    if (geteuid() != 0) {
+        cli_error("this needs root (network interfaces, raw marks): run it with sudo");
+        return false;
+    }
+    int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+    if (fd < 0) {
+        cli_error("/dev/net/tun cannot be opened: %s: load the module with `modprobe tun`, or give the "
+                  "container this device",
+                  strerror(errno));
+        return false;
+    }
+    close(fd);
+    return true;
+}
+
+static unsigned default_cpus(void)
+{
+    long count = sysconf(_SC_NPROCESSORS_ONLN);
+    return count < 1 ? 1 : count > 8 ? 8 : (unsigned)count;
+}
+
+static bool parse_unsigned(const char *option, const char *text, unsigned minimum, unsigned maximum,
+                           unsigned *value)
+{
+    char *end;
+    errno = 0;
+    unsigned long number = strtoul(text, &end, 10);
+    if (*text < '0' || *text > '9' || *end || errno || number < minimum || number > maximum) {
+        cli_error("--%s %s: want a number from %u to %u", option, text, minimum, maximum);
+        return false;
+    }
+    *value = (unsigned)number;
+    return true;
+}
+
+enum {
+    OPTION_NAME = 256,
+    OPTION_DRIVER,
+    OPTION_VERIFY,
+    OPTION_CPUS,
+    OPTION_MTU,
+    OPTION_REPORT,
+    OPTION_TRACE,
+    OPTION_NO_OFFLOAD,
+    OPTION_CONTROL_DIR,
+    OPTION_DOWN,
+    OPTION_UP,
+    OPTION_READY_FD
+};
+
+/* `run_only`: the option makes no sense for `up`. */
+static const struct option option_table[] = {{"name", required_argument, NULL, OPTION_NAME},
+                                             {"driver", required_argument, NULL, OPTION_DRIVER},
+                                             {"verify", no_argument, NULL, OPTION_VERIFY},
+                                             {"cpus", required_argument, NULL, OPTION_CPUS},
+                                             {"mtu", required_argument, NULL, OPTION_MTU},
+                                             {"report", required_argument, NULL, OPTION_REPORT},
+                                             {"trace", no_argument, NULL, OPTION_TRACE},
+                                             {"no-offload", no_argument, NULL, OPTION_NO_OFFLOAD},
+                                             {"control-dir", required_argument, NULL, OPTION_CONTROL_DIR},
+                                             {"down", no_argument, NULL, OPTION_DOWN},
+                                             {"up", no_argument, NULL, OPTION_UP},
+                                             {"ready-fd", required_argument, NULL, OPTION_READY_FD},
+                                             {NULL, 0, NULL, 0}};
+
+static bool option_allowed(const char *command, int option)
+{
+    bool run = !strcmp(command, "run");
+    switch (option) {
+    case OPTION_NAME:
+    case OPTION_MTU:
+    case OPTION_DOWN:
+    case OPTION_UP:
+    case OPTION_READY_FD:
+        return run;
+    case OPTION_DRIVER:
+        return !run;
+    default:
+        return true;
+    }
+}
+
+static bool option_take(struct run_options *options, int option)
+{
+    unsigned number;
+    switch (option) {
+    case OPTION_NAME:
+        options->name = optarg;
+        if (config_name_valid(optarg))
+            return true;
+        cli_error("--name \"%s\": an interface name has 1 to 15 of a-z A-Z 0-9 _ = + . -", optarg);
+        return false;
+    case OPTION_DRIVER:
+        options->driver = optarg;
+        return true;
+    case OPTION_VERIFY:
+        options->verify = true;
+        return true;
+    case OPTION_CPUS:
+        return parse_unsigned("cpus", optarg, 1, 64, &options->cpus);
+    case OPTION_MTU:
+        return parse_unsigned("mtu", optarg, 576, 65535, &options->mtu);
+    case OPTION_REPORT:
+        options->report = optarg;
+        return true;
+    case OPTION_TRACE:
+        options->trace = true;
+        return true;
+    case OPTION_NO_OFFLOAD:
+        options->no_offload = true;
+        return true;
+    case OPTION_CONTROL_DIR:
+        options->control_dir = optarg;
+        return true;
+    case OPTION_DOWN:
+    case OPTION_UP:
+        options->down = option == OPTION_DOWN;
+        return true;
+    default:
+        if (!parse_unsigned("ready-fd", optarg, 0, 65535, &number))
+            return false;
+        options->ready_fd = (int)number;
+        if (fcntl(options->ready_fd, F_GETFD) >= 0)
+            return true;
+        cli_error("--ready-fd %s: this descriptor is not open", optarg);
+        return false;
+    }
+}
+
+bool run_options_parse(const char *command, int argc, char **argv, struct run_options *options,
+                       const char **operand)
+{
+    *options = (struct run_options){.ready_fd = -1, .cpus = default_cpus()};
+    *operand = NULL;
+    optind = 0;
+    opterr = 0;
+    for (;;) {
+        int at = optind ? optind : 1, index = -1;
+        int option = getopt_long(argc, argv, "-:", option_table, &index);
+        if (option == -1)
+            break;
+        if (option == 1) { /* not an option */
+            if (*operand) {
+                cli_error("%s takes one file, not also \"%s\"", command, optarg);
+                return false;
+            }
+            *operand = optarg;
+        } else if (option == ':') {
+            cli_error("option %s needs a value: see `nthost --help`", argv[at]);
+            return false;
+        } else if (option == '?' || !option_allowed(command, option)) {
+            cli_error("%s has no option \"%s\": see `nthost --help`", command, argv[at]);
+            return false;
+        } else if (!option_take(options, option)) {
+            return false;
+        }
+    }
+    if (optind < argc && !*operand)
+        *operand = argv[optind++];
+    if (optind < argc) {
+        cli_error("%s takes one file, not also \"%s\"", command, argv[optind]);
+        return false;
+    }
+    return true;
+}
+
+int cli_main(int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        int (*run)(int argc, char **argv);
+    } commands[] = {{"run", command_run}, {"up", command_up}, {"down", command_down}, {"list", command_list}};
+    const char *word = argc > 1 ? argv[1] : NULL;
+    if (!word) {
+        fputs(help, stderr);
+        return EXIT_USAGE;
+    }
+    if (!strcmp(word, "--help") || !strcmp(word, "-h") || !strcmp(word, "help")) {
+        fputs(help, stdout);
+        return EXIT_DONE;
+    }
+    if (!strcmp(word, "--version")) {
+        puts("nthost " NTHOST_VERSION);
+        return EXIT_DONE;
+    }
+    for (unsigned i = 0; i < sizeof commands / sizeof *commands; i++)
+        if (!strcmp(word, commands[i].name))
+            return commands[i].run(argc - 1, argv + 1);
+    cli_error("\"%s\" is not a command: see `nthost --help`", word);
+    return EXIT_USAGE;
+}
