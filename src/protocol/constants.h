@@ -29,8 +29,9 @@
 #define REKEY_JITTER_MAX_NS (NS_PER_SECOND / 3)
 
 /* WP 6.2: an initiator that receives on an old session renews it this long before both sides reject it. */
-#define REKEY_ON_RECEIVE_AFTER_NS (REJECT_AFTER_TIME_NS - KEEPALIVE_TIMEOUT_NS - REKEY_TIMEOUT_NS) /* 165 s  \
-                                                                                                    */
+#define REKEY_ON_RECEIVE_AFTER_NS                                                                            \
+    (REJECT_AFTER_TIME_NS - KEEPALIVE_TIMEOUT_NS - REKEY_TIMEOUT_NS) /* 165 s                                \
+                                                                      */
 
 /* WP 6.5: data went out and nothing came back. */
 #define NEW_HANDSHAKE_AFTER_NS (KEEPALIVE_TIMEOUT_NS + REKEY_TIMEOUT_NS) /* 15 s */

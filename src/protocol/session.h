@@ -25,8 +25,11 @@ struct session {
     uint8_t sending_stopped, receiving_stopped; /* atomic */
     uint8_t refresh_on_receive_done;            /* atomic */
 
-    _Alignas(64) uint64_t send_counter; /* atomic; a cache line of its own: every sender writes it */
-    _Alignas(64) struct replay_window window;
+    /* Every sender writes the counter: it shares no cache line with what receivers read or write. */
+    uint8_t padding_before[64];
+    uint64_t send_counter; /* atomic */
+    uint8_t padding_behind[64];
+    struct replay_window window;
 };
 
 /* Fills a session; the keys are copied. */

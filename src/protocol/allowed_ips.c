@@ -1,0 +1,316 @@
+/* Two path-compressed binary tries.  A node without a peer is a branch and always has two children, so a trie
+ * of n prefixes has fewer than 2n nodes and its depth needs no stack.  What readers follow (child, peer, list
+ * links) changes by single release stores; unlinked nodes and entries keep their contents until the grace
+ * period is over. */
+#include "protocol/allowed_ips.h"
+#include "protocol/byte_order.h"
+
+/* An address as two big-endian words, left-aligned: IPv4 in the top 32 bits of `high`. */
+struct key {
+    uint64_t high, low;
+};
+
+struct allowed_ips_node {
+    struct key key;                    /* masked to prefix_length bits */
+    struct allowed_ips_node *child[2]; /* atomic */
+    struct allowed_ips_peer *peer;     /* atomic; NULL: a branch */
+    struct allowed_ips_node *parent;   /* writer only */
+    struct allowed_ips_entry *entry;   /* writer only; the peer's entry for this prefix */
+    uint8_t prefix_length;
+};
+
+/* One element of a peer's list.  Apart from the node so that iteration may go on while the prefix moves. */
+struct allowed_ips_entry {
+    struct allowed_ips_entry *next;     /* atomic */
+    struct allowed_ips_entry *previous; /* writer only */
+    struct allowed_ips_node *node;      /* writer only */
+    struct key key;
+    uint8_t family, prefix_length;
+};
+
+static unsigned int family_bits(enum allowed_ips_family family)
+{
+    return family == ALLOWED_IPS_V4 ? 32 : 128;
+}
+
+static struct key key_load(enum allowed_ips_family family, const uint8_t *address)
+{
+    if (family == ALLOWED_IPS_V4)
+        return (struct key){(uint64_t)load_be32(address) << 32, 0};
+    return (struct key){load_be64(address), load_be64(address + 8)};
+}
+
+static struct key key_mask(struct key key, unsigned int bits)
+{
+    uint64_t all = UINT64_MAX;
+    return (struct key){bits >= 64 ? key.high : key.high & (bits ? all << (64 - bits) : 0),
+                        bits <= 64 ? 0 : key.low & (all << (128 - bits))};
+}
+
+/* Bit number `bit`, counted from the most significant. */
+static unsigned int key_bit(struct key key, unsigned int bit)
+{
+    return (bit < 64 ? key.high >> (63 - bit) : key.low >> (127 - bit)) & 1;
+}
+
+static unsigned int common_bits(struct key a, struct key b)
+{
+    if (a.high != b.high)
+        return (unsigned int)__builtin_clzll(a.high ^ b.high);
+    if (a.low != b.low)
+        return 64 + (unsigned int)__builtin_clzll(a.low ^ b.low);
+    return 128;
+}
+
+static bool covers(const struct allowed_ips_node *node, struct key key)
+{
+    return common_bits(node->key, key) >= node->prefix_length;
+}
+
+static void put_node(struct allowed_ips_node **place, struct allowed_ips_node *node)
+{
+    __atomic_store_n(place, node, __ATOMIC_RELEASE);
+}
+
+static void *allocate(struct allowed_ips *table, size_t size)
+{
+    return table->memory.allocate(table->memory.context, size);
+}
+
+static void free_deferred(struct allowed_ips *table, void *block, size_t size)
+{
+    if (block)
+        table->memory.free_deferred(table->memory.context, block, size);
+}
+
+void allowed_ips_init(struct allowed_ips *table, const struct allowed_ips_memory *memory)
+{
+    *table = (struct allowed_ips){.memory = *memory};
+}
+
+void allowed_ips_peer_init(struct allowed_ips_peer *peer)
+{
+    *peer = (struct allowed_ips_peer){0};
+}
+
+static struct allowed_ips_peer *lookup(struct allowed_ips_node *const *root, struct key key,
+                                       unsigned int bits)
+{
+    struct allowed_ips_peer *found = NULL;
+    const struct allowed_ips_node *node = __atomic_load_n(root, __ATOMIC_ACQUIRE);
+    while (node && covers(node, key)) {
+        struct allowed_ips_peer *peer = __atomic_load_n(&node->peer, __ATOMIC_ACQUIRE);
+        if (peer)
+            found = peer;
+        if (node->prefix_length == bits)
+            break;
+        node = __atomic_load_n(&node->child[key_bit(key, node->prefix_length)], __ATOMIC_ACQUIRE);
+    }
+    return found;
+}
+
+struct allowed_ips_peer *allowed_ips_lookup_v4(const struct allowed_ips *table, const uint8_t address[4])
+{
+    return lookup(&table->roots[ALLOWED_IPS_V4], key_load(ALLOWED_IPS_V4, address), 32);
+}
+
+struct allowed_ips_peer *allowed_ips_lookup_v6(const struct allowed_ips *table, const uint8_t address[16])
+{
+    return lookup(&table->roots[ALLOWED_IPS_V6], key_load(ALLOWED_IPS_V6, address), 128);
+}
+
+/* ---- a peer's list ---- */
+
+static void list_append(struct allowed_ips_peer *peer, struct allowed_ips_entry *entry)
+{
+    entry->next = NULL;
+    entry->previous = peer->last;
+    __atomic_store_n(peer->last ? &peer->last->next : &peer->first, entry, __ATOMIC_RELEASE);
+    peer->last = entry;
+    __atomic_store_n(&peer->count, peer->count + 1, __ATOMIC_RELAXED);
+}
+
+/* The entry's own `next` stays for readers that stand on it. */
+static void list_remove(struct allowed_ips_peer *peer, struct allowed_ips_entry *entry)
+{
+    __atomic_store_n(entry->previous ? &entry->previous->next : &peer->first, entry->next, __ATOMIC_RELEASE);
+    if (entry->next)
+        entry->next->previous = entry->previous;
+    else
+        peer->last = entry->previous;
+    __atomic_store_n(&peer->count, peer->count - 1, __ATOMIC_RELAXED);
+}
+
+bool allowed_ips_iterate(const struct allowed_ips_peer *peer, struct allowed_ips_entry **cursor,
+                         struct allowed_ips_prefix *prefix)
+{
+    struct allowed_ips_entry *entry =
+        __atomic_load_n(*cursor ? &(*cursor)->next : &peer->first, __ATOMIC_ACQUIRE);
+    if (!entry)
+        return false;
+    *cursor = entry;
+    prefix->family = entry->family;
+    prefix->prefix_length = entry->prefix_length;
+    store_be64(prefix->address, entry->key.high);
+    store_be64(prefix->address + 8, entry->key.low);
+    return true;
+}
+
+uint32_t allowed_ips_count(const struct allowed_ips_peer *peer)
+{
+    return __atomic_load_n(&peer->count, __ATOMIC_RELAXED);
+}
+
+/* ---- the writer ---- */
+
+/* Where the trie points at `node`. */
+static struct allowed_ips_node **link_to(struct allowed_ips *table, enum allowed_ips_family family,
+                                         const struct allowed_ips_node *node)
+{
+    struct allowed_ips_node *parent = node->parent;
+    return parent ? &parent->child[parent->child[1] == node] : &table->roots[family];
+}
+
+/* The last node on the way down that covers the prefix and is not longer than it, or NULL. */
+static struct allowed_ips_node *find_cover(struct allowed_ips *table, enum allowed_ips_family family,
+                                           struct key key, unsigned int length)
+{
+    struct allowed_ips_node *cover = NULL, *node = table->roots[family];
+    while (node && node->prefix_length <= length && covers(node, key)) {
+        cover = node;
+        if (node->prefix_length == length)
+            break;
+        node = node->child[key_bit(key, node->prefix_length)];
+    }
+    return cover;
+}
+
+/* A node of exactly this prefix, still without a peer; makes it when there is none.  NULL: no memory, nothing
+ * changed. */
+static struct allowed_ips_node *make_node(struct allowed_ips *table, enum allowed_ips_family family,
+                                          struct key key, unsigned int length)
+{
+    struct allowed_ips_node *parent = find_cover(table, family, key, length);
+    if (parent && parent->prefix_length == length)
+        return parent;
+
+    struct allowed_ips_node **link =
+        parent ? &parent->child[key_bit(key, parent->prefix_length)] : &table->roots[family];
+    struct allowed_ips_node *below = *link;
+    struct allowed_ips_node *node = allocate(table, sizeof(*node));
+    if (!node)
+        return NULL;
+    *node = (struct allowed_ips_node){.key = key, .parent = parent, .prefix_length = (uint8_t)length};
+
+    if (!below) {
+        put_node(link, node);
+        return node;
+    }
+    unsigned int common = common_bits(below->key, key);
+    if (common >= length) {
+        /* between parent and below */
+        node->child[key_bit(below->key, length)] = below;
+        below->parent = node;
+        put_node(link, node);
+        return node;
+    }
+    /* beside below, under a new branch */
+    struct allowed_ips_node *branch = allocate(table, sizeof(*branch));
+    if (!branch) {
+        free_deferred(table, node, sizeof(*node));
+        return NULL;
+    }
+    *branch = (struct allowed_ips_node){
+        .key = key_mask(key, common), .parent = parent, .prefix_length = (uint8_t)common};
+    branch->child[key_bit(key, common)] = node;
+    branch->child[key_bit(below->key, common)] = below;
+    node->parent = branch;
+    below->parent = branch;
+    put_node(link, branch);
+    return node;
+}
+
+/* Takes a node without a peer and with less than two children out of the trie. */
+static void unlink_node(struct allowed_ips *table, enum allowed_ips_family family,
+                        struct allowed_ips_node *node)
+{
+    struct allowed_ips_node *below = node->child[0] ? node->child[0] : node->child[1];
+    put_node(link_to(table, family, node), below);
+    if (below)
+        below->parent = node->parent;
+    free_deferred(table, node, sizeof(*node));
+}
+
+static void prune(struct allowed_ips *table, enum allowed_ips_family family, struct allowed_ips_node *node)
+{
+    if (node->child[0] && node->child[1])
+        return;
+    struct allowed_ips_node *parent = node->parent;
+    bool was_leaf = !node->child[0] && !node->child[1];
+    unlink_node(table, family, node);
+    if (was_leaf && parent && !parent->peer)
+        unlink_node(table, family, parent);
+}
+
+static void remove_entry(struct allowed_ips *table, struct allowed_ips_peer *peer,
+                         struct allowed_ips_entry *entry)
+{
+    struct allowed_ips_node *node = entry->node;
+    enum allowed_ips_family family = entry->family;
+    __atomic_store_n(&node->peer, NULL, __ATOMIC_RELEASE);
+    node->entry = NULL;
+    list_remove(peer, entry);
+    free_deferred(table, entry, sizeof(*entry));
+    prune(table, family, node);
+}
+
+enum allowed_ips_result allowed_ips_insert(struct allowed_ips *table, enum allowed_ips_family family,
+                                           const uint8_t *address, uint8_t prefix_length,
+                                           struct allowed_ips_peer *peer)
+{
+    if (prefix_length > family_bits(family))
+        return ALLOWED_IPS_BAD_PREFIX_LENGTH;
+    struct key key = key_mask(key_load(family, address), prefix_length);
+
+    struct allowed_ips_entry *entry = allocate(table, sizeof(*entry));
+    if (!entry)
+        return ALLOWED_IPS_NO_MEMORY;
+    struct allowed_ips_node *node = make_node(table, family, key, prefix_length);
+    if (!node || node->peer == peer) {
+        free_deferred(table, entry, sizeof(*entry));
+        return node ? ALLOWED_IPS_OK : ALLOWED_IPS_NO_MEMORY;
+    }
+
+    *entry = (struct allowed_ips_entry){
+        .node = node, .key = key, .family = (uint8_t)family, .prefix_length = prefix_length};
+    struct allowed_ips_peer *former_peer = node->peer;
+    struct allowed_ips_entry *former_entry = node->entry;
+    node->entry = entry;
+    __atomic_store_n(&node->peer, peer, __ATOMIC_RELEASE);
+    list_append(peer, entry);
+    if (former_peer) {
+        list_remove(former_peer, former_entry);
+        free_deferred(table, former_entry, sizeof(*former_entry));
+    }
+    return ALLOWED_IPS_OK;
+}
+
+enum allowed_ips_result allowed_ips_remove(struct allowed_ips *table, enum allowed_ips_family family,
+                                           const uint8_t *address, uint8_t prefix_length,
+                                           struct allowed_ips_peer *peer)
+{
+    if (prefix_length > family_bits(family))
+        return ALLOWED_IPS_BAD_PREFIX_LENGTH;
+    struct key key = key_mask(key_load(family, address), prefix_length);
+    struct allowed_ips_node *node = find_cover(table, family, key, prefix_length);
+    if (!node || node->prefix_length != prefix_length || node->peer != peer)
+        return ALLOWED_IPS_NOT_FOUND;
+    remove_entry(table, peer, node->entry);
+    return ALLOWED_IPS_OK;
+}
+
+void allowed_ips_remove_by_peer(struct allowed_ips *table, struct allowed_ips_peer *peer)
+{
+    while (peer->first)
+        remove_entry(table, peer, peer->first);
+}
