@@ -185,15 +185,19 @@ static struct allowed_ips_node *find_cover(struct allowed_ips *table, enum allow
     return cover;
 }
 
-/* A node of exactly this prefix, still without a peer; makes it when there is none.  NULL: no memory, nothing
- * changed. */
+/* The node (perhaps a branch) of exactly this prefix, or NULL. */
+static struct allowed_ips_node *find_exact(struct allowed_ips *table, enum allowed_ips_family family,
+                                           struct key key, unsigned int length)
+{
+    struct allowed_ips_node *cover = find_cover(table, family, key, length);
+    return cover && cover->prefix_length == length ? cover : NULL;
+}
+
+/* Makes the node of a prefix that has none yet; it has no peer yet.  NULL: no memory, nothing changed. */
 static struct allowed_ips_node *make_node(struct allowed_ips *table, enum allowed_ips_family family,
                                           struct key key, unsigned int length)
 {
     struct allowed_ips_node *parent = find_cover(table, family, key, length);
-    if (parent && parent->prefix_length == length)
-        return parent;
-
     struct allowed_ips_node **link =
         parent ? &parent->child[key_bit(key, parent->prefix_length)] : &table->roots[family];
     struct allowed_ips_node *below = *link;
@@ -272,13 +276,16 @@ enum allowed_ips_result allowed_ips_insert(struct allowed_ips *table, enum allow
         return ALLOWED_IPS_BAD_PREFIX_LENGTH;
     struct key key = key_mask(key_load(family, address), prefix_length);
 
+    struct allowed_ips_node *present = find_exact(table, family, key, prefix_length);
+    if (present && present->peer == peer)
+        return ALLOWED_IPS_OK;
     struct allowed_ips_entry *entry = allocate(table, sizeof(*entry));
     if (!entry)
         return ALLOWED_IPS_NO_MEMORY;
-    struct allowed_ips_node *node = make_node(table, family, key, prefix_length);
-    if (!node || node->peer == peer) {
+    struct allowed_ips_node *node = present ? present : make_node(table, family, key, prefix_length);
+    if (!node) {
         free_deferred(table, entry, sizeof(*entry));
-        return node ? ALLOWED_IPS_OK : ALLOWED_IPS_NO_MEMORY;
+        return ALLOWED_IPS_NO_MEMORY;
     }
 
     *entry = (struct allowed_ips_entry){
@@ -302,8 +309,8 @@ enum allowed_ips_result allowed_ips_remove(struct allowed_ips *table, enum allow
     if (prefix_length > family_bits(family))
         return ALLOWED_IPS_BAD_PREFIX_LENGTH;
     struct key key = key_mask(key_load(family, address), prefix_length);
-    struct allowed_ips_node *node = find_cover(table, family, key, prefix_length);
-    if (!node || node->prefix_length != prefix_length || node->peer != peer)
+    struct allowed_ips_node *node = find_exact(table, family, key, prefix_length);
+    if (!node || node->peer != peer)
         return ALLOWED_IPS_NOT_FOUND;
     remove_entry(table, peer, node->entry);
     return ALLOWED_IPS_OK;
