@@ -33,6 +33,13 @@
 #define NTKERNELAPI
 #endif
 
+/* Code that runs only while DriverEntry does; its section is discarded afterwards. */
+#if defined(_WIN32)
+#define NT_INIT_CODE __attribute__((section("INIT"), noinline))
+#else
+#define NT_INIT_CODE
+#endif
+
 /* MEMORY_ALLOCATION_ALIGNMENT: what DECLSPEC_ALIGN(MEMORY_ALLOCATION_ALIGNMENT) means in Microsoft's headers.
  */
 #if UINTPTR_MAX > 0xffffffffu

@@ -1,0 +1,68 @@
+# nt_driver(NAME SOURCES s... [LINK static-lib...] [IMPORTS ntoskrnl|hal|ndis|netio|cng...] [INCLUDE dir...]
+#           [DEFINE d...] [OUTPUT_DIR dir] [ENTRY symbol])
+#
+# Makes OUTPUT_DIR/NAME.sys (default ${WYRM_BIN_DIR}) out of C and assembler sources, our run-time (nt/runtime) and the
+# import libraries made from nt/def; IMPORTS defaults to all of them, unused ones leave no trace.  The same inputs give
+# the same bytes.  The link command also stands in NAME.link.sh of the binary directory, which the PE checks use.
+
+set(NT_SOURCE_DIR ${CMAKE_SOURCE_DIR}/nt)
+set(NT_IMPORT_MODULES ntoskrnl hal ndis netio cng)
+find_program(NT_LLD_LINK lld-link-19 REQUIRED)
+find_program(NT_DLLTOOL llvm-dlltool-19 REQUIRED)
+
+set(NT_LINK_FLAGS
+    /driver /subsystem:native,10.00 /nodefaultlib /machine:x64 /base:0x140000000
+    /dynamicbase /nxcompat /highentropyva /tsaware:no /release /Brepro /guard:cf
+    /version:10.0 /osversion:10.0 /opt:ref,icf /merge:.00cfg=.rdata /debug:dwarf
+    /section:INIT,ERD /section:.text,ERP /section:.rdata,RP /section:.data,RWP /section:.pdata,RP /section:.rsrc,RD)
+
+function(nt_driver name)
+    cmake_parse_arguments(ARG "" "OUTPUT_DIR;ENTRY" "SOURCES;LINK;IMPORTS;INCLUDE;DEFINE" ${ARGN})
+    if(NOT ARG_OUTPUT_DIR)
+        set(ARG_OUTPUT_DIR ${WYRM_BIN_DIR})
+    endif()
+    if(NOT ARG_ENTRY)
+        set(ARG_ENTRY DriverEntry)
+    endif()
+    if(NOT ARG_IMPORTS)
+        set(ARG_IMPORTS ${NT_IMPORT_MODULES})
+    endif()
+
+    add_library(${name}_objects OBJECT ${ARG_SOURCES})
+    target_include_directories(${name}_objects PRIVATE ${NT_SOURCE_DIR}/include ${ARG_INCLUDE})
+    target_compile_definitions(${name}_objects PRIVATE ${ARG_DEFINE})
+
+    set(inputs)
+    set(files)
+    foreach(library ${ARG_LINK} nt_runtime)
+        list(APPEND inputs $<TARGET_FILE:${library}>)
+        list(APPEND files ${library} $<TARGET_FILE:${library}>)
+    endforeach()
+    foreach(module ${ARG_IMPORTS})
+        list(APPEND inputs ${NT_IMPORT_DIR}/${module}.lib)
+        list(APPEND files nt_import_libraries ${NT_IMPORT_DIR}/${module}.lib)
+    endforeach()
+
+    set(image ${ARG_OUTPUT_DIR}/${name}.sys)
+    string(JOIN " " link_flags ${NT_LINK_FLAGS})
+    file(GENERATE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/${name}.link.sh CONTENT
+"#!/bin/sh
+# $1: the image to write
+set -eu
+exec ${NT_LLD_LINK} /out:\"$1\" /entry:${ARG_ENTRY} ${link_flags} \\
+    $<JOIN:$<TARGET_OBJECTS:${name}_objects>, \\\n    > \\
+    /include:_load_config_used $<JOIN:${inputs}, \\\n    >
+")
+    # A temporary name and a move: whoever runs the image meanwhile never sees half of it.
+    add_custom_command(
+        OUTPUT ${image}
+        COMMAND ${CMAKE_COMMAND} -E make_directory ${ARG_OUTPUT_DIR}
+        COMMAND sh ${CMAKE_CURRENT_BINARY_DIR}/${name}.link.sh ${CMAKE_CURRENT_BINARY_DIR}/${name}.sys
+        COMMAND ${CMAKE_COMMAND} -E copy ${CMAKE_CURRENT_BINARY_DIR}/${name}.sys ${image}.new
+        COMMAND ${CMAKE_COMMAND} -E rename ${image}.new ${image}
+        DEPENDS ${name}_objects $<TARGET_OBJECTS:${name}_objects> ${files}
+                ${CMAKE_CURRENT_BINARY_DIR}/${name}.link.sh
+        COMMENT "Linking ${name}.sys"
+        VERBATIM)
+    add_custom_target(${name} ALL DEPENDS ${image})
+endfunction()
