@@ -1,5 +1,5 @@
-/* Pool memory of the driver: non-paged, never executable, tagged, counted; secrets are wiped on the way out.
- */
+/* Pool memory of the driver: non-paged, never executable, tagged (poolmon counts by tag); secrets are wiped
+ * on the way out. */
 #pragma once
 
 #include <stdbool.h>
@@ -9,20 +9,21 @@
 /* What the memory is for; each kind is a pool tag of its own ("Wy" + two letters), visible to poolmon. */
 enum memory_kind {
     MEMORY_DRIVER,    /* WyDr: driver-wide tables, workspaces */
-    MEMORY_ADAPTER,   /* WyAd */
-    MEMORY_PEER,      /* WyPe */
+    MEMORY_ADAPTER,   /* WyAd: wiped on free */
+    MEMORY_PEER,      /* WyPe: wiped on free */
     MEMORY_SESSION,   /* WySe: wiped on free */
     MEMORY_TRIE,      /* WyTr */
     MEMORY_TX_BATCH,  /* WyTx */
     MEMORY_RX_BATCH,  /* WyRx */
     MEMORY_STAGED,    /* WySt: plaintext, wiped on free */
-    MEMORY_HANDSHAKE, /* WyHs */
+    MEMORY_HANDSHAKE, /* WyHs: wiped on free */
     MEMORY_SOCKET,    /* WySo */
     MEMORY_CONFIG,    /* WyCf: wiped on free */
     MEMORY_KINDS
 };
 
-/* Zeroed memory, 16-byte aligned (64-byte for sizes >= a page), or NULL.  IRQL <= DISPATCH_LEVEL. */
+/* Zeroed memory, 16-byte aligned (cache-line aligned from 256 bytes on), or NULL (also for 0 bytes).  IRQL <=
+ * DISPATCH_LEVEL. */
 void *memory_allocate(enum memory_kind kind, size_t bytes);
 /* The same without zeroing, for buffers that are written before they are read. */
 void *memory_allocate_uninitialized(enum memory_kind kind, size_t bytes);

@@ -20,5 +20,7 @@ NTSTATUS route_resolve(struct adapter *adapter, const SOCKADDR_INET *remote, SOC
                        uint32_t *ifindex);
 /* Resolves the peer's endpoint now and stores it (also the negative answer).  PASSIVE_LEVEL. */
 NTSTATUS route_refresh(struct peer *peer);
-/* Asks a worker to do that. IRQL <= DISPATCH_LEVEL. */
+/* Asks a worker to read the inner MTUs again. IRQL <= DISPATCH_LEVEL. */
+void route_request_mtu(struct adapter *adapter);
+/* Asks a worker to refresh the endpoint. IRQL <= DISPATCH_LEVEL. */
 void route_request_refresh(struct peer *peer);

@@ -1,0 +1,73 @@
+/* Tickets and their delivery; see order.h.
+ *
+ * Slots: a ticket may be taken only while ticket - head < ORDER_SLOTS, and head passes a ticket only after
+ * its slot was emptied (release store of head, acquire load by the taker), so two batches never meet in a
+ * slot.
+ *
+ * No lost wake-up: a finisher first publishes its batch (release store into the slot), then adds 1 to
+ * `delivering`. Who adds to 0 is the deliverer.  Before it leaves it subtracts what it has seen of the count
+ * and leaves only when the result is 0.  So a finisher either finds 0 and delivers itself, or its 1 is in the
+ * count that the deliverer has still to bring to 0: the subtraction that covers this 1 is ordered after the
+ * finisher's addition (both are read-modify-write operations with acquire and release order on one word), and
+ * when it is not yet covered the result is not 0 and the deliverer scans again - after the addition, hence
+ * after the slot was published.  A batch whose turn has not come stays in its slot; the one that comes before
+ * it is not finished yet, and its finisher will be or wake the deliverer.
+ *
+ * At most one deliverer: the count goes from 0 to 1 for one finisher only and stays above 0 until it leaves.
+ */
+#include "order.h"
+#include "batch.h"
+
+void order_initialize(struct order *order)
+{
+    __builtin_memset(order, 0, sizeof(*order));
+}
+
+bool order_take_ticket(struct order *order, uint32_t *ticket)
+{
+    for (;;) {
+        /* head first: it is then at most the ticket read after it, and the distance is not underestimated */
+        uint32_t head = __atomic_load_n(&order->head, __ATOMIC_ACQUIRE);
+        uint32_t next = __atomic_load_n(&order->next_ticket, __ATOMIC_ACQUIRE);
+        if (next - head >= ORDER_SLOTS)
+            return false;
+        if (__atomic_compare_exchange_n(&order->next_ticket, &next, next + 1, true, __ATOMIC_ACQ_REL,
+                                        __ATOMIC_RELAXED)) {
+            *ticket = next;
+            return true;
+        }
+    }
+}
+
+bool order_is_idle(const struct order *order)
+{
+    return __atomic_load_n(&order->head, __ATOMIC_RELAXED) ==
+               __atomic_load_n(&order->next_ticket, __ATOMIC_RELAXED) &&
+           __atomic_load_n(&order->delivering, __ATOMIC_RELAXED) == 0;
+}
+
+static void deliver_due(struct order *order, void (*deliver)(struct batch *batch))
+{
+    for (;;) {
+        uint32_t head = __atomic_load_n(&order->head, __ATOMIC_RELAXED); /* written by the deliverer only */
+        struct batch *volatile *slot = &order->slots[head % ORDER_SLOTS];
+        struct batch *batch = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
+        if (!batch)
+            return;
+        __atomic_store_n(slot, NULL, __ATOMIC_RELAXED);
+        __atomic_store_n(&order->head, head + 1, __ATOMIC_RELEASE);
+        deliver(batch);
+    }
+}
+
+void order_finish(struct order *order, struct batch *batch, void (*deliver)(struct batch *batch))
+{
+    __atomic_store_n(&order->slots[batch->ticket % ORDER_SLOTS], batch, __ATOMIC_RELEASE);
+    if (__atomic_fetch_add(&order->delivering, 1, __ATOMIC_ACQ_REL) != 0)
+        return;
+    int32_t seen = 1;
+    do {
+        deliver_due(order, deliver);
+        seen = __atomic_sub_fetch(&order->delivering, seen, __ATOMIC_ACQ_REL);
+    } while (seen != 0);
+}

@@ -1,0 +1,276 @@
+/* Route and source-address choice for endpoints, and the inner MTU by family; see route.h.  The tables are
+ * read at PASSIVE_LEVEL on workers only; every change notification bumps a generation that makes cached
+ * answers stale. */
+#include "route.h"
+#include "driver.h"
+#include "memory.h"
+#include "nt/netioapi.h"
+#include "nt/rtl.h"
+#include "peer.h"
+
+/* What is set when an interface appears with the MTU of the media type, which no tunnel can carry (facts:
+ * 1420). */
+#define TUNNEL_MTU_DEFAULT     1420
+#define TUNNEL_MTU_IMPLAUSIBLE 0x10000
+
+struct route_state {
+    struct adapter *adapter;
+    volatile uint32_t generation;
+    HANDLE route_change, address_change, interface_change;
+    struct work mtu_work;
+};
+
+/* ---- inner MTU ---- */
+
+static void mtu_refresh(struct adapter *adapter, ADDRESS_FAMILY family, volatile uint32_t *mtu)
+{
+    MIB_IPINTERFACE_ROW row;
+    InitializeIpInterfaceEntry(&row);
+    row.Family = family;
+    row.InterfaceLuid = adapter->luid;
+    if (!NT_SUCCESS(GetIpInterfaceEntry(&row))) {
+        *mtu = 0;
+        return;
+    }
+    if (row.NlMtu >= TUNNEL_MTU_IMPLAUSIBLE) {
+        row.NlMtu = TUNNEL_MTU_DEFAULT;
+        row.SitePrefixLength =
+            0; /* GetIpInterfaceEntry reports it, SetIpInterfaceEntry refuses it for IPv4 */
+        if (!NT_SUCCESS(SetIpInterfaceEntry(&row)))
+            log_line(adapter, LOG_WARNING, "The MTU of the tunnel could not be set to %u",
+                     TUNNEL_MTU_DEFAULT);
+    }
+    *mtu = row.NlMtu;
+}
+
+static void mtu_run(struct work *work)
+{
+    struct route_state *routes = CONTAINING_RECORD(work, struct route_state, mtu_work);
+    mtu_refresh(routes->adapter, AF_INET, &routes->adapter->mtu4);
+    mtu_refresh(routes->adapter, AF_INET6, &routes->adapter->mtu6);
+}
+
+/* ---- change notifications; any of their threads, IRQL <= DISPATCH_LEVEL ---- */
+
+static void bump(struct route_state *routes)
+{
+    if (__atomic_add_fetch(&routes->generation, 1, __ATOMIC_RELAXED) == 0)
+        __atomic_add_fetch(&routes->generation, 1, __ATOMIC_RELAXED);
+}
+
+static VOID NTAPI route_changed(PVOID context, PMIB_IPFORWARD_ROW2 row, MIB_NOTIFICATION_TYPE type)
+{
+    bump(context);
+}
+
+static VOID NTAPI address_changed(PVOID context, PMIB_UNICASTIPADDRESS_ROW row, MIB_NOTIFICATION_TYPE type)
+{
+    bump(context);
+}
+
+static VOID NTAPI interface_changed(PVOID context, PMIB_IPINTERFACE_ROW row, MIB_NOTIFICATION_TYPE type)
+{
+    struct route_state *routes = context;
+    if (!row || row->InterfaceLuid.Value == routes->adapter->luid.Value)
+        work_queue(WORK_CONTROL, &routes->mtu_work);
+    bump(routes);
+}
+
+NTSTATUS route_initialize(struct adapter *adapter)
+{
+    struct route_state *routes = memory_allocate(MEMORY_ADAPTER, sizeof(*routes));
+    if (!routes)
+        return STATUS_INSUFFICIENT_RESOURCES;
+    routes->adapter = adapter;
+    routes->generation = 1;
+    work_initialize(&routes->mtu_work, mtu_run);
+    adapter->routes = routes;
+
+    NTSTATUS status = NotifyRouteChange2(AF_UNSPEC, route_changed, routes, FALSE, &routes->route_change);
+    if (NT_SUCCESS(status))
+        status =
+            NotifyUnicastIpAddressChange(AF_UNSPEC, address_changed, routes, FALSE, &routes->address_change);
+    if (NT_SUCCESS(status))
+        status =
+            NotifyIpInterfaceChange(AF_UNSPEC, interface_changed, routes, FALSE, &routes->interface_change);
+    if (!NT_SUCCESS(status))
+        route_uninitialize(adapter);
+    return status;
+}
+
+void route_uninitialize(struct adapter *adapter)
+{
+    struct route_state *routes = adapter->routes;
+    if (!routes)
+        return;
+    /* Each waits for its running callbacks. */
+    if (routes->interface_change)
+        CancelMibChangeNotify2(routes->interface_change);
+    if (routes->address_change)
+        CancelMibChangeNotify2(routes->address_change);
+    if (routes->route_change)
+        CancelMibChangeNotify2(routes->route_change);
+    work_drain(&routes->mtu_work);
+    adapter->routes = NULL;
+    memory_free(MEMORY_ADAPTER, routes, sizeof(*routes));
+}
+
+void route_request_mtu(struct adapter *adapter)
+{
+    work_queue(WORK_CONTROL, &adapter->routes->mtu_work);
+}
+
+uint32_t route_generation(const struct adapter *adapter)
+{
+    return __atomic_load_n(&adapter->routes->generation, __ATOMIC_RELAXED);
+}
+
+/* ---- resolution ---- */
+
+static const uint8_t *address_bytes(const SOCKADDR_INET *address)
+{
+    return address->si_family == AF_INET ? (const uint8_t *)&address->Ipv4.sin_addr
+                                         : (const uint8_t *)&address->Ipv6.sin6_addr;
+}
+
+/* True when the first `length` bits of both addresses are equal; 0 bits always are. */
+static bool prefix_matches(const uint8_t *prefix, const uint8_t *address, uint32_t length)
+{
+    uint32_t whole = length / 8, rest = length % 8;
+    if (__builtin_memcmp(prefix, address, whole) != 0)
+        return false;
+    return !rest || ((prefix[whole] ^ address[whole]) >> (8 - rest)) == 0;
+}
+
+/* Operational, with its metric. */
+static bool interface_usable(const NET_LUID *luid, ADDRESS_FAMILY family, MIB_IF_ROW2 *scratch,
+                             uint32_t *metric)
+{
+    MIB_IPINTERFACE_ROW row;
+    __builtin_memset(scratch, 0, sizeof(*scratch));
+    scratch->InterfaceLuid = *luid;
+    if (!NT_SUCCESS(GetIfEntry2(scratch)) || scratch->OperStatus != IfOperStatusUp)
+        return false;
+    InitializeIpInterfaceEntry(&row);
+    row.Family = family;
+    row.InterfaceLuid = *luid;
+    *metric = NT_SUCCESS(GetIpInterfaceEntry(&row)) ? row.Metric : 0;
+    return true;
+}
+
+/* The row with the longest prefix and then the smallest metric, on a usable interface other than ours. */
+static const MIB_IPFORWARD_ROW2 *best_row(struct adapter *adapter, const MIB_IPFORWARD_TABLE2 *table,
+                                          const SOCKADDR_INET *remote, MIB_IF_ROW2 *scratch)
+{
+    const MIB_IPFORWARD_ROW2 *best = NULL;
+    uint64_t best_metric = 0;
+    for (uint32_t i = 0; i < table->NumEntries; i++) {
+        const MIB_IPFORWARD_ROW2 *row = &table->Table[i];
+        uint32_t metric;
+        if (row->InterfaceLuid.Value == adapter->luid.Value ||
+            !prefix_matches(address_bytes(&row->DestinationPrefix.Prefix), address_bytes(remote),
+                            row->DestinationPrefix.PrefixLength))
+            continue;
+        if (best && row->DestinationPrefix.PrefixLength < best->DestinationPrefix.PrefixLength)
+            continue;
+        if (!interface_usable(&row->InterfaceLuid, remote->si_family, scratch, &metric))
+            continue;
+        uint64_t total = (uint64_t)row->Metric + metric;
+        if (!best || row->DestinationPrefix.PrefixLength > best->DestinationPrefix.PrefixLength ||
+            total < best_metric) {
+            best = row;
+            best_metric = total;
+        }
+    }
+    return best;
+}
+
+NTSTATUS route_resolve(struct adapter *adapter, const SOCKADDR_INET *remote, SOCKADDR_INET *local,
+                       uint32_t *ifindex)
+{
+    /* MIB rows are too large for a kernel stack. */
+    struct {
+        MIB_IF_ROW2 interface;
+        MIB_IPFORWARD_ROW2 route;
+    } *scratch = memory_allocate(MEMORY_DRIVER, sizeof(*scratch));
+    MIB_IPFORWARD_TABLE2 *table = NULL;
+    if (!scratch)
+        return STATUS_INSUFFICIENT_RESOURCES;
+
+    NTSTATUS status = GetIpForwardTable2(remote->si_family, &table);
+    if (NT_SUCCESS(status)) {
+        const MIB_IPFORWARD_ROW2 *row = best_row(adapter, table, remote, &scratch->interface);
+        if (row) {
+            NET_LUID luid = row->InterfaceLuid;
+            *ifindex = row->InterfaceIndex;
+            status = GetBestRoute2(&luid, 0, NULL, remote, 0, &scratch->route, local);
+        } else {
+            status = STATUS_NETWORK_UNREACHABLE;
+        }
+        FreeMibTable(table);
+    }
+    memory_free(MEMORY_DRIVER, scratch, sizeof(*scratch));
+    return status;
+}
+
+/* A source that the peer's own packets taught us stays in use while the address still exists on its
+ * interface. */
+static bool source_exists(const struct endpoint *endpoint)
+{
+    MIB_UNICASTIPADDRESS_TABLE *table;
+    bool found = false;
+    uint32_t bytes = endpoint->remote.si_family == AF_INET ? 4 : 16;
+    if (!NT_SUCCESS(GetUnicastIpAddressTable(endpoint->remote.si_family, &table)))
+        return false;
+    for (uint32_t i = 0; i < table->NumEntries && !found; i++)
+        found = table->Table[i].InterfaceIndex == endpoint->local_ifindex &&
+                __builtin_memcmp(address_bytes(&table->Table[i].Address), address_bytes(&endpoint->local),
+                                 bytes) == 0;
+    FreeMibTable(table);
+    return found;
+}
+
+NTSTATUS route_refresh(struct peer *peer)
+{
+    struct adapter *adapter = peer->adapter;
+    struct endpoint endpoint;
+    /* The counters are read before what they guard: an answer that came too late is discarded, never the
+     * news. */
+    uint32_t update = __atomic_load_n(&peer->endpoint.update, __ATOMIC_ACQUIRE);
+    uint32_t generation = route_generation(adapter);
+    endpoint_read(&peer->endpoint, &endpoint);
+    if (!endpoint.remote.si_family)
+        return STATUS_BAD_NETWORK_PATH;
+
+    if (endpoint.route_generation == 0 && endpoint.local_ifindex && source_exists(&endpoint)) {
+        endpoint_resolved(&peer->endpoint, update, &endpoint.local, endpoint.local_ifindex, generation,
+                          false);
+        return STATUS_SUCCESS;
+    }
+    SOCKADDR_INET local = {0};
+    uint32_t ifindex = 0;
+    NTSTATUS status = route_resolve(adapter, &endpoint.remote, &local, &ifindex);
+    if (status == STATUS_INSUFFICIENT_RESOURCES)
+        return status; /* says nothing about the network */
+    endpoint_resolved(&peer->endpoint, update, &local, NT_SUCCESS(status) ? ifindex : 0, generation,
+                      !NT_SUCCESS(status));
+    return status;
+}
+
+static void refresh_run(struct work *work)
+{
+    struct peer *peer = CONTAINING_RECORD(work, struct peer, route_work);
+    route_refresh(peer);
+    peer_release(peer);
+}
+
+void route_initialize_peer(struct peer *peer)
+{
+    work_initialize(&peer->route_work, refresh_run);
+}
+
+void route_request_refresh(struct peer *peer)
+{
+    if (peer_reference(peer) && !work_queue(WORK_CONTROL, &peer->route_work))
+        peer_release(peer);
+}
