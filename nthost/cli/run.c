@@ -29,7 +29,7 @@ struct session {
     struct run_options options;
     int stop; /* eventfd: somebody wants the end */
     int status;
-    struct _DRIVER_OBJECT *driver;
+    struct driver *driver;
     struct ndis_adapter *adapter;
     struct front *wg, *raw;
 };
@@ -92,13 +92,14 @@ static void adapter_set_up(struct session *session)
 static bool session_start(struct session *session)
 {
     const struct run_options *options = &session->options;
-    char error[512] = "";
-    if (driver_load(options->driver, &session->driver, error, sizeof error)) {
+    char error[8192] = ""; /* names every import that is missing */
+    if (!driver_load(options->driver, &session->driver, error, sizeof error)) {
         cli_error("%s was not loaded: %s", options->driver, error);
         return false;
     }
     struct ndis_adapter_options adapter = {options->name, options->mtu, options->no_offload};
-    if (ndis_adapter_create(session->driver, &adapter, &session->adapter, error, sizeof error)) {
+    if (ndis_adapter_create(driver_object(session->driver), &adapter, &session->adapter, error,
+                            sizeof error)) {
         cli_error("%s: the adapter was not made: %s", options->name, error);
         return false;
     }
@@ -132,8 +133,11 @@ static void session_end(struct session *session)
     front_close(session->raw);
     if (session->adapter)
         ndis_adapter_destroy(session->adapter);
-    if (session->driver)
-        driver_unload(session->driver);
+    if (session->driver && !driver_stop(session->driver)) {
+        host_warn("%s: the driver has no DriverUnload and stays loaded", session->options.driver);
+        session->status = EXIT_FAILED;
+        session->driver = NULL; /* its code may run until the process ends */
+    }
 }
 
 static void *control_main(void *argument)
@@ -242,6 +246,8 @@ int command_run(int argc, char **argv)
     pthread_join(control, NULL);
     verify_finish();
     int status = session_report(&session);
+    if (session.driver)
+        driver_free(session.driver); /* after the reports, which name its functions */
     sched_thread_disown();
     sched_shutdown();
     return status;
