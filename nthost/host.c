@@ -1,5 +1,5 @@
-/* The counters and messages that every part of the host shares (host.h).  A counter is two monotonic numbers, so
- * that the hot path pays one uncontended atomic addition per change; "now" is their difference. */
+/* The counters and messages that every part of the host shares (host.h).  A counter is two monotonic numbers,
+ * so that the hot path pays one uncontended atomic addition per change; "now" is their difference. */
 #include "host.h"
 
 #include <stdarg.h>
@@ -47,8 +47,8 @@ void host_count_add(enum host_object kind, int64_t delta)
     uint64_t added = __atomic_add_fetch(&counters[kind].added, (uint64_t)delta, __ATOMIC_RELAXED);
     int64_t now = (int64_t)(added - __atomic_load_n(&counters[kind].removed, __ATOMIC_RELAXED));
     int64_t peak = __atomic_load_n(&counters[kind].peak, __ATOMIC_RELAXED);
-    while (now > peak && !__atomic_compare_exchange_n(&counters[kind].peak, &peak, now, true, __ATOMIC_RELAXED,
-                                                      __ATOMIC_RELAXED))
+    while (now > peak && !__atomic_compare_exchange_n(&counters[kind].peak, &peak, now, true,
+                                                      __ATOMIC_RELAXED, __ATOMIC_RELAXED))
         ;
 }
 
@@ -74,8 +74,8 @@ unsigned host_count_report_leaks(void)
         struct host_count count = host_count_read(kind);
         if (count.now == 0)
             continue;
-        host_warn("left behind: %lld %s (%llu in all, at most %lld at a time)", (long long)count.now, names[kind],
-                  (unsigned long long)count.total, (long long)count.peak);
+        host_warn("left behind: %lld %s (%llu in all, at most %lld at a time)", (long long)count.now,
+                  names[kind], (unsigned long long)count.total, (long long)count.peak);
         kinds++;
     }
     return kinds;

@@ -1,18 +1,22 @@
-/* The hot path of the scheduler, inlined into ke's spin locks: the calling thread's record and the raising and
- * lowering of IRQL.  Everything slow is out of line and has the Microsoft ABI, so that a host function with the
- * Microsoft ABI that only takes the fast path stays a leaf (no saving of XMM6-15).
+/* The hot path of the scheduler, inlined into ke's spin locks: the calling thread's record and the raising
+ * and lowering of IRQL.  Everything slow is out of line and has the Microsoft ABI, so that a host function
+ * with the Microsoft ABI that only takes the fast path stays a leaf (no saving of XMM6-15).
  *
- * A virtual CPU is owned through `lock`; `request` says that its DPC queue wants to be drained.  Both sides of that
- * hand-shake are full barriers (requester: set request, then look at lock; owner: release lock, then look at request),
- * so one of them always sees the other. */
+ * A virtual CPU is owned through `lock`; `request` says that its DPC queue wants to be drained.  Both sides
+ * of that hand-shake are full barriers (requester: set request, then look at lock; owner: release lock, then
+ * look at request), so one of them always sees the other. */
 #pragma once
 
 #include "sched.h"
 
 #define SCHED_SLOW __attribute__((ms_abi, noinline, cold))
 
-enum { CPU_FREE, CPU_OWNED, CPU_CONTENDED };            /* sched_cpu.lock; CONTENDED: somebody sleeps on it */
-enum { REQUEST_NONE, REQUEST_NOW, REQUEST_LOOP_THREAD }; /* sched_cpu.request; LOOP_THREAD: only its loop thread drains */
+enum { CPU_FREE, CPU_OWNED, CPU_CONTENDED }; /* sched_cpu.lock; CONTENDED: somebody sleeps on it */
+enum {
+    REQUEST_NONE,
+    REQUEST_NOW,
+    REQUEST_LOOP_THREAD
+}; /* sched_cpu.request; LOOP_THREAD: only its loop thread drains */
 
 struct sched_cpu {
     _Alignas(128) uint32_t lock;
@@ -33,7 +37,7 @@ struct sched_thread {
     void *object;
     uint32_t token; /* TOKEN_*: a wake that came, or that it sleeps */
     uint32_t references;
-    unsigned adopted; /* nesting of sched_thread_adopt() */
+    unsigned adopted;      /* nesting of sched_thread_adopt() */
     unsigned long pthread; /* of a created thread */
     bool ended;
     struct sched_thread *joiner;
@@ -65,8 +69,8 @@ static inline uint8_t sched_irql_raise_fast(uint8_t irql)
     if (previous < SCHED_DISPATCH && irql >= SCHED_DISPATCH) {
         struct sched_cpu *cpu = &sched_cpus[self->cpu];
         uint32_t expected = CPU_FREE;
-        if (__builtin_expect(!__atomic_compare_exchange_n(&cpu->lock, &expected, CPU_OWNED, false, __ATOMIC_ACQUIRE,
-                                                          __ATOMIC_RELAXED),
+        if (__builtin_expect(!__atomic_compare_exchange_n(&cpu->lock, &expected, CPU_OWNED, false,
+                                                          __ATOMIC_ACQUIRE, __ATOMIC_RELAXED),
                              0))
             sched_cpu_acquire_contended(self);
     }

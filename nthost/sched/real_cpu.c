@@ -1,5 +1,5 @@
-/* Virtual CPUs of the real-time scheduler: who owns one, and who drains its DPC queue.  The thread that lowers IRQL
- * drains; when nobody owns the CPU its loop thread is kicked (CPU 0: the event loop). */
+/* Virtual CPUs of the real-time scheduler: who owns one, and who drains its DPC queue.  The thread that
+ * lowers IRQL drains; when nobody owns the CPU its loop thread is kicked (CPU 0: the event loop). */
 #include "internal.h"
 
 #include "host.h"
@@ -12,7 +12,7 @@
 
 #define SPINS_BEFORE_YIELD 200u /* pauses of a spin lock's waiter: the holder may be descheduled */
 #define SPINS_BEFORE_SLEEP 230u /* the same for a CPU, whose owner may run long */
-#define DRAIN_ROUNDS       16u  /* DPCs that queue DPCs: afterwards the loop thread goes on, between its I/O */
+#define DRAIN_ROUNDS       16u /* DPCs that queue DPCs: afterwards the loop thread goes on, between its I/O */
 
 struct sched_cpu sched_cpus[64];
 unsigned sched_cpus_online = 1;
@@ -110,7 +110,8 @@ uint64_t sched_affinity_set(uint64_t mask)
 static bool try_own(struct sched_cpu *cpu, struct sched_thread *self)
 {
     uint32_t expected = CPU_FREE;
-    if (!__atomic_compare_exchange_n(&cpu->lock, &expected, CPU_OWNED, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+    if (!__atomic_compare_exchange_n(&cpu->lock, &expected, CPU_OWNED, false, __ATOMIC_ACQUIRE,
+                                     __ATOMIC_RELAXED))
         return false;
     __atomic_store_n(&cpu->owner, self, __ATOMIC_RELAXED);
     return true;
@@ -173,7 +174,8 @@ void sched_cpu_drain(struct sched_thread *self)
         kick(number);
 }
 
-/* Drains while there are requests and nobody else owns the CPU; the calling thread is below DISPATCH_LEVEL on it. */
+/* Drains while there are requests and nobody else owns the CPU; the calling thread is below DISPATCH_LEVEL on
+ * it. */
 static void drain_if_free(struct sched_thread *self, struct sched_cpu *cpu)
 {
     while (__atomic_load_n(&cpu->request, __ATOMIC_SEQ_CST) == REQUEST_NOW && try_own(cpu, self)) {
@@ -219,7 +221,8 @@ bool cpu_requested(unsigned number)
 static void request_promote(struct sched_cpu *cpu)
 {
     uint32_t expected = REQUEST_LOOP_THREAD;
-    __atomic_compare_exchange_n(&cpu->request, &expected, REQUEST_NOW, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+    __atomic_compare_exchange_n(&cpu->request, &expected, REQUEST_NOW, false, __ATOMIC_SEQ_CST,
+                                __ATOMIC_RELAXED);
 }
 
 void cpu_serve(unsigned number)

@@ -1,5 +1,5 @@
-/* The event loop of CPU 0: file descriptors (epoll), timers, posted functions, and DPCs of CPU 0 that nobody else
- * runs.  A wait on the loop's own thread serves the loop until its wake comes. */
+/* The event loop of CPU 0: file descriptors (epoll), timers, posted functions, and DPCs of CPU 0 that nobody
+ * else runs.  A wait on the loop's own thread serves the loop until its wake comes. */
 #include "internal.h"
 
 #include "host.h"
@@ -15,9 +15,9 @@
 struct source {
     int fd;
     uint32_t events;
-    uint32_t active;   /* callbacks running (more than one when nested) */
-    bool removed;      /* under sources_lock; freed by the loop when nothing can point to it any more */
-    bool disarmed;     /* it fired while its callback was waiting; armed again when that returns */
+    uint32_t active; /* callbacks running (more than one when nested) */
+    bool removed;    /* under sources_lock; freed by the loop when nothing can point to it any more */
+    bool disarmed;   /* it fired while its callback was waiting; armed again when that returns */
     loop_callback *callback;
     void *context;
     struct source *next;
@@ -131,7 +131,8 @@ void loop_remove(int fd)
     __atomic_sub_fetch(&source->active, 1, __ATOMIC_RELEASE);
 }
 
-/* Only at the outermost level, between two calls of epoll_pwait2(): no event points to a removed source then. */
+/* Only at the outermost level, between two calls of epoll_pwait2(): no event points to a removed source then.
+ */
 static void free_removed_sources(void)
 {
     if (__atomic_load_n(&removed_sources, __ATOMIC_RELAXED) == NULL)
@@ -255,8 +256,8 @@ void loop_wake(void)
     (void)written;
 }
 
-/* One round: what is due, then sleep until `deadline_ns` or an event, then the events' callbacks.  Does not sleep
- * when `token` (may be NULL) says that somebody woke this thread. */
+/* One round: what is due, then sleep until `deadline_ns` or an event, then the events' callbacks.  Does not
+ * sleep when `token` (may be NULL) says that somebody woke this thread. */
 static void loop_round(uint64_t deadline_ns, const uint32_t *token)
 {
     struct epoll_event events[EVENTS_PER_CALL];
@@ -286,7 +287,8 @@ static void loop_round(uint64_t deadline_ns, const uint32_t *token)
         if (until > now)
             timeout = timespec_from_ns(until - now);
     }
-    int count = epoll_pwait2(epoll_fd, events, EVENTS_PER_CALL, busy || until != SCHED_FOREVER ? &timeout : NULL, NULL);
+    int count = epoll_pwait2(epoll_fd, events, EVENTS_PER_CALL,
+                             busy || until != SCHED_FOREVER ? &timeout : NULL, NULL);
     __atomic_store_n(&asleep, 0, __ATOMIC_SEQ_CST);
     if (count < 0 && errno != EINTR)
         host_fatal("epoll_pwait2: %s", strerror(errno));

@@ -1,5 +1,5 @@
-/* Threads of the real-time scheduler: pthreads with a record, blocked and woken through one futex word each.  Records
- * are recycled and never unmapped, so that a late sched_wake() is harmless. */
+/* Threads of the real-time scheduler: pthreads with a record, blocked and woken through one futex word each.
+ * Records are recycled and never unmapped, so that a late sched_wake() is harmless. */
 #include "internal.h"
 
 #include "host.h"

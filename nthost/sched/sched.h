@@ -55,16 +55,17 @@ void sched_set_dpc_drain(void (*drain)(unsigned cpu), bool (*pending)(unsigned c
 /* Something was queued for `cpu`: makes sure that the drain function runs there soon (now, if the calling
  * thread can). */
 void sched_cpu_request(unsigned cpu);
-/* Below DISPATCH_LEVEL: takes `cpu` as its owner for a moment.  On return every section that was at DISPATCH_LEVEL
- * there has ended and every DPC that was queued there has run. */
+/* Below DISPATCH_LEVEL: takes `cpu` as its owner for a moment.  On return every section that was at
+ * DISPATCH_LEVEL there has ended and every DPC that was queued there has run. */
 void sched_cpu_visit(unsigned cpu);
 
 /* ---- waiting: one waiter per thread; objects and their rules are ke's ---- */
 /* Blocks the calling thread until sched_wake(its sched_thread) or the deadline (sched_time_ns() based;
- * SCHED_FOREVER). A wake that came first is remembered (binary). Returns false on time-out.  May return true without
- * cause: callers wait in a loop for their own condition.  sched_wake() may be called late, even when the thread is
- * gone (records are recycled, never unmapped).  Below DISPATCH_LEVEL only.  The event loop's own thread serves the loop
- * while it waits, so that what it waits for can come; its callbacks then run nested. */
+ * SCHED_FOREVER). A wake that came first is remembered (binary). Returns false on time-out.  May return true
+ * without cause: callers wait in a loop for their own condition.  sched_wake() may be called late, even when
+ * the thread is gone (records are recycled, never unmapped).  Below DISPATCH_LEVEL only.  The event loop's
+ * own thread serves the loop while it waits, so that what it waits for can come; its callbacks then run
+ * nested. */
 bool sched_block(uint64_t deadline_ns);
 void sched_wake(struct sched_thread *thread);
 /* For short spins (spin locks of preemptible host threads): pause, after ~200 calls yield. */
@@ -78,8 +79,9 @@ void sched_random(void *buffer, size_t length);
 
 /* ---- the event loop of CPU 0 (I/O, timers) ---- */
 /* The thread that called sched_initialize() is the loop's thread, pinned to CPU 0.
- * loop_remove(): no callback of `fd` starts afterwards; called below DISPATCH_LEVEL on another thread it also waits for
- * a running one.  `events` as in epoll (EPOLLIN, EPOLLOUT); callbacks run on the loop thread at PASSIVE_LEVEL, CPU 0. */
+ * loop_remove(): no callback of `fd` starts afterwards; called below DISPATCH_LEVEL on another thread it also
+ * waits for a running one.  `events` as in epoll (EPOLLIN, EPOLLOUT); callbacks run on the loop thread at
+ * PASSIVE_LEVEL, CPU 0. */
 typedef void loop_callback(void *context, uint32_t events);
 int loop_add(int fd, uint32_t events, loop_callback *callback, void *context); /* 0 or -errno */
 int loop_modify(int fd, uint32_t events);
