@@ -216,7 +216,9 @@ typedef struct _XSTATE_SAVE {
     XSTATE_CONTEXT XStateContext;
 } XSTATE_SAVE, *PXSTATE_SAVE;
 #else
-typedef struct _XSTATE_SAVE *PXSTATE_SAVE;
+typedef struct _XSTATE_SAVE {
+    ULONG Dummy;
+} XSTATE_SAVE, *PXSTATE_SAVE;
 #endif
 
 /* --- IRQL --- */

@@ -1,0 +1,190 @@
+#!/usr/bin/python3
+"""The suite nt-abi: nt/include against nt/facts on every compiler that includes it, with positive controls: each
+assertion must fail when its expected value is wrong, and each completeness check must see what is taken away."""
+import glob
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import facts
+import generate
+from declarations import DRIVER_FLAGS, INCLUDE, ROOT, Declarations, headers
+
+WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wstrict-prototypes", "-Wmissing-prototypes", "-Wshadow"]
+TARGETS = [
+    # name, architecture of the facts, command
+    ("driver, clang x64", "x64", ["clang-19", "--target=x86_64-pc-windows-msvc", *DRIVER_FLAGS]),
+    ("driver, clang arm64", "arm64", ["clang-19", "--target=aarch64-pc-windows-msvc", *DRIVER_FLAGS]),
+    ("nthost, clang", "x64", ["clang-19", "--target=x86_64-linux-gnu", "-std=gnu17", "-I" + INCLUDE]),
+    ("nthost, gcc", "x64", ["gcc", "-std=gnu17", "-I" + INCLUDE]),
+]
+counts = {"passed": 0, "failed": 0, "skipped": 0}
+
+
+def check(condition, name, explanation=""):
+    counts["passed" if condition else "failed"] += 1
+    if not condition:
+        print(f"FAIL {name}" + (f": {explanation}" if explanation else ""))
+
+
+def skip(name, reason):
+    counts["skipped"] += 1
+    print(f"SKIP {name}: {reason}")
+
+
+def compile_errors(command, text):
+    """Lines of the failed assertions and of other errors."""
+    limit = ["-ferror-limit=0"] if "clang" in command[0] else ["-fmax-errors=0"]
+    run = subprocess.run([*command, *WARNINGS, *limit, "-fsyntax-only", "-x", "c", "-"], input=text,
+                         capture_output=True, text=True, timeout=300, env={**os.environ, "LC_ALL": "C"})
+    errors = [line for line in run.stderr.split("\n") if re.search(r"error: ", line)]
+    failed = [line for line in errors if "static assertion failed" in line]
+    others = [line for line in errors if line not in failed]
+    if run.returncode and not errors:
+        others = [run.stderr.strip() or f"exit status {run.returncode}"]
+    return failed, others
+
+
+def test_layouts():
+    for name, architecture, command in TARGETS:
+        if not shutil.which(command[0]):
+            skip(name, f"{command[0]} is not installed")
+            continue
+        text, total = generate.source(architecture)
+        failed, others = compile_errors(command, text)
+        check(total > 1000, f"{name}: there is something to check", f"only {total} assertions")
+        check(not failed and not others, f"{name}: layouts and constants", "\n  ".join((failed + others)[:20]))
+        # Positive control: with each expected value off by one, each single assertion must fail.
+        text, total = generate.source(architecture, wrong=True)
+        failed, others = compile_errors(command, text)
+        check(len(failed) == total and not others, f"{name}: every wrong value is refused",
+              f"{total - len(failed)} of {total} wrong assertions were accepted; {others[:3]}")
+        print(f"{name}: {total} assertions")
+
+
+def test_one_wrong_row():
+    """A single wrong offset among the right ones is found and named."""
+    right = facts.abi
+    victim = ["field", "IRP", "Tail.Overlay.ListEntry"]
+    try:
+        facts.abi = lambda: [r[:3] + [str(int(r[3]) + 8)] + r[4:] if r[:3] == victim else r for r in right()]
+        text, _ = generate.source("x64")
+    finally:
+        facts.abi = right
+    failed, others = compile_errors(TARGETS[0][2], text)
+    check(len(failed) == 1 and "field IRP Tail.Overlay.ListEntry" in failed[0] and not others,
+          "one wrong offset is refused by name", str(failed[:3] + others[:3]))
+
+
+def test_headers_alone():
+    for header in headers():
+        failed, others = compile_errors(TARGETS[0][2], f"#include <nt/{header}>\n")
+        check(not failed and not others, f"{header} compiles alone", "\n  ".join(others[:5]))
+
+
+def test_completeness(declared):
+    def without(**removed):
+        table, functions = facts.abi, facts.functions
+        try:
+            facts.abi = lambda: [r for r in table() if r[:3] != removed.get("row")]
+            facts.functions = lambda: [r for r in functions() if r[1] != removed.get("function")]
+            return generate.uncovered(declared)
+        finally:
+            facts.abi, facts.functions = table, functions
+
+    uncovered, listed = generate.uncovered(declared), facts.unverified()
+    check(not uncovered - listed, "every declaration has facts or is listed in unverified.tsv",
+          ", ".join(sorted(uncovered - listed)[:20]))
+    check(not listed - uncovered, "unverified.tsv lists nothing that has facts",
+          ", ".join(sorted(listed - uncovered)[:20]))
+    for row, expected in ((["struct", "IRP", "-"], "struct IRP"),
+                          (["field", "NET_BUFFER", "CurrentMdlOffset"], "field NET_BUFFER CurrentMdlOffset"),
+                          (["const", "STATUS_PENDING", "-"], "const STATUS_PENDING")):
+        check(without(row=row) - uncovered == {expected}, f"a missing row is noticed: {expected}")
+    check(without(function="KeSetEvent") - uncovered == {"func KeSetEvent"}, "a missing function is noticed")
+
+
+def test_tables(declared):
+    if not os.path.exists(os.path.join(facts.SHARED, "nt-abi.tsv")):
+        skip("nt/facts agrees with the complete tables", "they are not beside this repository")
+        return
+    difference = facts.committed_matches_shared(declared)
+    check(difference is None, "nt/facts agrees with the complete tables", difference or "")
+    right = facts.select_abi
+    try:
+        facts.select_abi = lambda d: [r[:3] + ("1",) + r[4:] if r[:2] == ("struct", "MDL") else r for r in right(d)]
+        check(facts.committed_matches_shared(declared) is not None, "a changed row of nt/facts is noticed")
+    finally:
+        facts.select_abi = right
+
+
+def definitions():
+    """name -> (module, is data) lists from nt/def, as {file: (module, {name: is data})}."""
+    out = {}
+    for path in sorted(glob.glob(os.path.join(ROOT, "nt", "def", "*.def"))):
+        module, names = None, {}
+        with open(path, encoding="ascii") as file:
+            for line in file:
+                words = line.split(";")[0].split()
+                if words[:1] == ["LIBRARY"]:
+                    module = words[1].strip('"')
+                elif words and words != ["EXPORTS"]:
+                    names[words[0]] = words[1:] == ["DATA"]
+        out[os.path.basename(path)] = (module, names)
+    return out
+
+
+def definition_problems(files, declared):
+    problems, home = [], {}
+    modules = {r[1]: r[0] for r in facts.functions()}
+    for file, (module, names) in files.items():
+        for name, is_data in names.items():
+            if name in home:
+                problems.append(f"{name} is in {home[name]} and in {file}")
+            home[name] = file
+            if name not in declared.functions | declared.data:
+                problems.append(f"{file} exports {name}, which no header declares")
+            elif is_data != (name in declared.data):
+                problems.append(f"{file}: {name} is {'no ' * is_data}data")
+            if name in modules and modules[name].lower() != module.lower():
+                problems.append(f"{file} takes {name} from {module}, the facts say {modules[name]}")
+    problems += [f"{name} is in no .def file" for name in sorted((declared.functions | declared.data) - set(home))]
+    return problems
+
+
+def test_definitions(declared):
+    files = definitions()
+    problems = definition_problems(files, declared)
+    check(files and not problems, "nt/def exports what the headers declare, from the right modules",
+          "; ".join(problems[:10]))
+
+    def broken(file, **changes):
+        module, names = files[file]
+        names = {**names, **changes.get("add", {})}
+        for name in changes.get("drop", ()):
+            del names[name]
+        return definition_problems({**files, file: (changes.get("module", module), names)}, declared)
+
+    check(any("no header declares" in p for p in broken("ndis.def", add={"NdisNoSuchFunction": False})),
+          "an undeclared export is refused")
+    check(any("in no .def file" in p for p in broken("ntoskrnl.def", drop=["KeSetEvent"])), "a lost export is noticed")
+    check(any("the facts say" in p for p in broken("cng.def", module="ntoskrnl.exe")), "a wrong module is refused")
+    check(any("and in" in p for p in broken("hal.def", add={"KeSetEvent": False})), "a double export is refused")
+
+
+def main():
+    declared = Declarations()
+    test_layouts()
+    test_one_wrong_row()
+    test_headers_alone()
+    test_completeness(declared)
+    test_tables(declared)
+    test_definitions(declared)
+    print(f"{counts['passed']} passed, {counts['failed']} failed, {counts['skipped']} skipped")
+    return 0 if counts["passed"] and not counts["failed"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
