@@ -1,5 +1,5 @@
-/* Internet checksum (RFC 1071) at memory speed: 64-bit sums of 32-bit words, folded at the end.  Sums are of the
- * bytes in memory order, so a folded sum is stored as it is. */
+/* Internet checksum (RFC 1071) at memory speed: 64-bit sums of 32-bit words, folded at the end.  Sums are of
+ * the bytes in memory order, so a folded sum is stored as it is. */
 #pragma once
 
 #include <emmintrin.h>
@@ -69,6 +69,5 @@ static inline uint64_t checksum_add(uint64_t sum, const void *from, size_t lengt
 static inline uint64_t checksum_pseudo(const uint8_t *addresses, size_t address_bytes, uint8_t protocol,
                                        uint32_t length)
 {
-    return checksum_add(0, addresses, address_bytes) + ((uint32_t)protocol << 8) +
-           __builtin_bswap32(length);
+    return checksum_add(0, addresses, address_bytes) + ((uint32_t)protocol << 8) + __builtin_bswap32(length);
 }

@@ -103,8 +103,8 @@ static bool same_flow(const struct coalesce_slot *slot, const struct view *v)
 static bool checksum_right(uint8_t version, uint8_t protocol, const uint8_t *headers, uint32_t ip_bytes,
                            const struct iovec *iov, unsigned iov_count, uint32_t length)
 {
-    uint64_t sum = checksum_pseudo(addresses(headers, version), address_bytes(version), protocol,
-                                   length - ip_bytes);
+    uint64_t sum =
+        checksum_pseudo(addresses(headers, version), address_bytes(version), protocol, length - ip_bytes);
     size_t skip = ip_bytes;
     bool odd = false;
 
@@ -161,10 +161,10 @@ static void emit_slot(struct coalescer *c, struct coalesce_slot *slot)
         packet.checksum_offset = UDP_CHECKSUM;
         packet.gso_type = TUN_GSO_UDP;
     }
-    put16_raw(transport + packet.checksum_offset,
-              checksum_fold(checksum_pseudo(addresses(slot->headers, slot->version),
-                                            address_bytes(slot->version), slot->protocol,
-                                            total - slot->ip_bytes)));
+    put16_raw(
+        transport + packet.checksum_offset,
+        checksum_fold(checksum_pseudo(addresses(slot->headers, slot->version), address_bytes(slot->version),
+                                      slot->protocol, total - slot->ip_bytes)));
     packet.needs_checksum = true;
     packet.checksum_start = slot->ip_bytes;
     packet.gso_size = (uint16_t)slot->size;
@@ -238,8 +238,7 @@ static void append(struct coalesce_slot *slot, const struct view *v, size_t skip
 
         skip -= drop;
         if (bytes > drop)
-            slot->iov[1 + slot->pieces++] =
-                (struct iovec){(char *)v->iov[i].iov_base + drop, bytes - drop};
+            slot->iov[1 + slot->pieces++] = (struct iovec){(char *)v->iov[i].iov_base + drop, bytes - drop};
     }
     slot->segments++;
     slot->payload_bytes += v->payload;
@@ -332,9 +331,8 @@ void coalesce_add(struct coalescer *c, const struct iovec *iov, unsigned iov_cou
         if (!slot->checksum_ok)
             slot->checksum_ok = checksum_right(slot->version, slot->protocol, slot->headers, slot->ip_bytes,
                                                slot->iov + 1, slot->first_pieces, slot->length);
-        if (slot->checksum_ok &&
-            (checksum_ok || checksum_right(v.version, v.protocol, v.headers, v.ip_bytes, iov, iov_count,
-                                           length))) {
+        if (slot->checksum_ok && (checksum_ok || checksum_right(v.version, v.protocol, v.headers, v.ip_bytes,
+                                                                iov, iov_count, length))) {
             append(slot, &v, v.header_bytes);
             return;
         }

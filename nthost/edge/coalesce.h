@@ -44,9 +44,9 @@ struct coalescer {
 };
 
 void coalesce_initialize(struct coalescer *coalescer, bool tcp, bool udp, coalesce_emit *emit, void *context);
-/* One IP packet of `length` bytes in `iov`; memory stays until coalesce_flush().  `checksum_ok`: its transport
- * checksum is known to be right; otherwise it is checked before the packet joins a run. Packets of one flow
- * leave in the order they came. */
+/* One IP packet of `length` bytes in `iov`; memory stays until coalesce_flush().  `checksum_ok`: its
+ * transport checksum is known to be right; otherwise it is checked before the packet joins a run. Packets of
+ * one flow leave in the order they came. */
 void coalesce_add(struct coalescer *coalescer, const struct iovec *iov, unsigned iov_count, uint32_t length,
                   bool checksum_ok);
 /* Emits everything held. */

@@ -62,11 +62,11 @@ int udp_bind(struct udp_socket *socket, const struct udp_address *local); /* por
 int udp_local(struct udp_socket *socket, struct udp_address *local);
 void udp_close(struct udp_socket *socket); /* no callback runs or will run after it returned */
 void udp_buffer_release(void *token);      /* any thread */
-/* Memory of UDP_BUFFER_SPACE_BYTES inside the buffer for the receiver's bookkeeping; its content is kept while
- * the buffer is recycled, zero at first. */
+/* Memory of UDP_BUFFER_SPACE_BYTES inside the buffer for the receiver's bookkeeping; its content is kept
+ * while the buffer is recycled, zero at first. */
 #define UDP_BUFFER_SPACE_BYTES (128u * 1024)
 void *udp_buffer_space(void *token);
-int udp_set_mark(uint32_t mark);           /* SO_MARK of all sockets, present and future */
+int udp_set_mark(uint32_t mark); /* SO_MARK of all sockets, present and future */
 /* Sends `count` bytes of iov as one datagram, or as equal segments of `segment` bytes (UDP_SEGMENT).
  * `local`/`ifindex` (0 = none) choose the source.  Returns 0, -EAGAIN (call again after `writable`), or
  * -errno. Any thread. */
@@ -106,7 +106,7 @@ int net_routes(uint8_t family, struct route_entry **entries);
 int net_interfaces(struct interface_entry **entries);
 int net_addresses(uint8_t family, struct address_entry **entries);
 enum { NET_CHANGED_ROUTE = 1, NET_CHANGED_ADDRESS = 2, NET_CHANGED_LINK = 4 };
-/* `changed(context, mask, ifindex)` on the loop thread for every change from now on; ifindex 0: any. It must not
- * subscribe or unsubscribe. A lost link also means lost routes. */
+/* `changed(context, mask, ifindex)` on the loop thread for every change from now on; ifindex 0: any. It must
+ * not subscribe or unsubscribe. A lost link also means lost routes. */
 int net_subscribe(void (*changed)(void *context, unsigned mask, uint32_t ifindex), void *context);
 void net_unsubscribe(void (*changed)(void *context, unsigned mask, uint32_t ifindex), void *context);

@@ -13,7 +13,8 @@
 #define PROTOCOL_TCP      6
 #define PROTOCOL_UDP      17
 
-/* Byte offsets in an IPv4 header (RFC 791), IPv6 header (RFC 8200), TCP header (RFC 9293), UDP header (RFC 768). */
+/* Byte offsets in an IPv4 header (RFC 791), IPv6 header (RFC 8200), TCP header (RFC 9293), UDP header (RFC
+ * 768). */
 enum {
     IPV4_TOS = 1,
     IPV4_TOTAL_LENGTH = 2,

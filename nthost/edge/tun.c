@@ -31,7 +31,7 @@
 #define BURST_BYTES      (256u * 1024)
 #define LARGEST_READ     (65535u + sizeof(struct virtio_net_hdr))
 #define READ_ALIGNMENT   64u
-#define LARGEST_IOVECS   1024u /* UIO_MAXIOV */
+#define LARGEST_IOVECS   1024u                                            /* UIO_MAXIOV */
 #define PACKET_ALIGNMENT (READ_ALIGNMENT - sizeof(struct virtio_net_hdr)) /* the packet itself is aligned */
 
 struct tun {
@@ -42,6 +42,7 @@ struct tun {
     bool accepts_udp;
     bool segmentation;
     bool paused;
+    bool delivering; /* the loop may be served again from inside a callback that waits */
     tun_receive *receive;
     void *context;
     uint8_t *buffer;
@@ -99,7 +100,7 @@ static void tun_readable(void *context, uint32_t events)
     unsigned count = 0;
     size_t offset = PACKET_ALIGNMENT;
 
-    if (__atomic_load_n(&tun->paused, __ATOMIC_ACQUIRE))
+    if (__atomic_load_n(&tun->paused, __ATOMIC_ACQUIRE) || tun->delivering)
         return;
     while (count < BURST_PACKETS && offset + LARGEST_READ <= BURST_BYTES) {
         uint8_t *at = tun->buffer + offset;
@@ -126,8 +127,11 @@ static void tun_readable(void *context, uint32_t events)
         count++;
         offset += ((size_t)got + READ_ALIGNMENT - 1) & ~(size_t)(READ_ALIGNMENT - 1);
     }
-    if (count > 0)
+    if (count > 0) {
+        tun->delivering = true;
         tun->receive(tun->context, packets, count);
+        tun->delivering = false;
+    }
 }
 
 int tun_open(const char *name, bool segmentation, tun_receive *receive, void *context, struct tun **out,
@@ -169,8 +173,8 @@ int tun_open(const char *name, bool segmentation, tun_receive *receive, void *co
     if (ioctl(tun->fd, TUNSETIFF, &request) < 0) {
         code = errno;
         if (code == EPERM)
-            fail(error, error_size, code,
-                 "cannot make interface %s: %s; root (CAP_NET_ADMIN) is needed", name);
+            fail(error, error_size, code, "cannot make interface %s: %s; root (CAP_NET_ADMIN) is needed",
+                 name);
         else if (code == EBUSY)
             fail(error, error_size, code,
                  "cannot make interface %s: %s; another program already serves an interface of that name",

@@ -126,7 +126,8 @@ static void udp_read(struct udp_socket *socket)
     unsigned count = 0;
     int got;
 
-    if (!buffer) { /* the driver keeps all: until one is back, datagrams wait in the socket or are dropped there */
+    if (!buffer) { /* the driver keeps all: until one is back, datagrams wait in the socket or are dropped
+                      there */
         pthread_mutex_lock(&socket->waiting);
         socket->events &= ~(uint32_t)EPOLLIN;
         loop_modify(socket->fd, socket->events);

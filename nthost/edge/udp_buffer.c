@@ -43,8 +43,8 @@ static struct udp_buffer *make(void)
 {
     size_t messages = (size_t)UDP_BUFFER_MESSAGES * MESSAGE_STRIDE;
     size_t bytes = HEADER_BYTES + messages + UDP_BUFFER_SPACE_BYTES;
-    uint8_t *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    uint8_t *memory =
+        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     struct udp_buffer *buffer = (struct udp_buffer *)memory;
 
     if (memory == MAP_FAILED)

@@ -11,8 +11,8 @@
 
 struct udp_buffer;
 
-/* NULL when all are in use; `available` given by udp_buffer_set_notify() is then called once, on the loop thread,
- * after the next release. Any thread. */
+/* NULL when all are in use; `available` given by udp_buffer_set_notify() is then called once, on the loop
+ * thread, after the next release. Any thread. */
 struct udp_buffer *udp_buffer_take(void);
 void udp_buffer_set_notify(void (*available)(void *unused));
 /* Start of the memory for message `index` (< UDP_BUFFER_MESSAGES), UDP_BUFFER_MESSAGE_BYTES long. */

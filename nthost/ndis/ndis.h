@@ -1,0 +1,133 @@
+/* What the files of ndis/ share: registered miniport drivers, their control devices, and adapters. */
+#pragma once
+
+#include "edge/coalesce.h"
+#include "edge/edge.h"
+#include "host.h"
+#include "io/file.h"
+#include "nbl.h"
+#include "ndis/adapter.h"
+#include "nt/ndis.h"
+#include "nt/netioapi.h"
+#include "sched/sched.h"
+#include "spin.h"
+
+#include <pthread.h>
+
+#define NDIS_HOST_VERSION NDIS_RUNTIME_VERSION_685 /* what NdisGetVersion answers */
+#define ADAPTER_MAGIC     0x74706461u
+#define HOST_CPUS_MAX     64u
+
+struct ndis_driver {
+    struct ndis_driver *next;
+    DRIVER_OBJECT *object;
+    NDIS_HANDLE context;
+    NDIS_MINIPORT_DRIVER_CHARACTERISTICS handlers;
+    struct ndis_adapter *adapters;
+};
+
+/* Microsoft's names: a miniport starts Halted; Initializing; Paused; Restarting; Running; Pausing; Paused ...
+ */
+enum adapter_state {
+    ADAPTER_HALTED,
+    ADAPTER_INITIALIZING,
+    ADAPTER_PAUSED,
+    ADAPTER_RESTARTING,
+    ADAPTER_RUNNING,
+    ADAPTER_PAUSING,
+};
+
+enum { ATTRIBUTES_REGISTRATION = 1, ATTRIBUTES_GENERAL = 2, ATTRIBUTES_OFFLOAD = 4, ATTRIBUTES_ASSIST = 8 };
+
+/* Something a thread waits for with a limit. */
+struct completion {
+    struct sched_thread *waiter;
+    bool done;
+    int32_t status;
+};
+
+struct tx_buffer; /* NET_BUFFER, MDL and packet memory, preallocated */
+struct tx_list;   /* NET_BUFFER_LIST, preallocated */
+
+struct adapter_receive { /* per virtual CPU: its owner at DISPATCH_LEVEL uses it alone */
+    struct coalescer coalescer;
+};
+
+struct ndis_adapter {
+    uint32_t magic;
+    struct ndis_adapter *next;
+    struct ndis_driver *driver;
+    char name[16];
+    struct tun *tun;
+    DEVICE_OBJECT *physical, *functional;
+    uint16_t guid_name[64];
+
+    NDIS_HANDLE context; /* MiniportAdapterContext */
+    enum adapter_state state;
+    unsigned attributes;      /* ATTRIBUTES_* seen so far */
+    uint32_t attribute_flags; /* of the registration attributes */
+    uint32_t media_type, mtu_size, if_type;
+    uint32_t supported_filters;
+    uint32_t data_backfill, context_backfill;
+    bool link_up;
+    bool surprise_removed;
+    bool removal_pending;    /* QUERY_REMOVE seen, not cancelled */
+    pthread_mutex_t control; /* state changes and OID requests, one at a time */
+    struct completion *pausing, *restarting, *oid;
+    NDIS_OID_REQUEST *oid_request;
+
+    /* transmit: TUN to driver */
+    pthread_mutex_t send_gate; /* held during MiniportSendNetBufferLists */
+    struct spin tx_lock;
+    struct tx_buffer *tx_small, *tx_large;
+    struct tx_list *tx_lists;
+    int64_t tx_outstanding; /* NBLs given to the driver and not completed */
+    int64_t tx_bytes;       /* their bytes */
+    bool tx_throttled;
+    uint64_t tx_packets, tx_dropped, tx_completed_bad;
+
+    /* receive: driver to TUN */
+    int64_t rx_outstanding; /* NBLs indicated and not returned */
+    uint64_t rx_packets, rx_writes, rx_write_errors;
+    struct adapter_receive receive[]; /* one per virtual CPU */
+};
+
+/* Finds the adapter or reports a foreign handle (verify) and returns NULL. */
+struct ndis_adapter *adapter_from_handle(NDIS_HANDLE handle, const char *function);
+/* The adapter whose functional device this is; NULL if none. */
+struct ndis_adapter *adapter_from_device(const DEVICE_OBJECT *device);
+/* Calls MiniportDevicePnPEventNotify when the driver has it. */
+void adapter_notify_pnp(struct ndis_adapter *adapter, NDIS_DEVICE_PNP_EVENT event);
+/* What IRP_MN_REMOVE_DEVICE means to NDIS: pause, then halt. Nothing to do when halted. */
+void adapter_stop(struct ndis_adapter *adapter);
+
+struct ndis_driver *driver_find(const DRIVER_OBJECT *object);
+
+bool completion_wait(struct completion *completion, uint64_t timeout_ns); /* false: not done in time */
+void completion_done(struct completion *completion, int32_t status);
+
+/* Random choice of verify mode: true once in `n` calls. */
+bool verify_chance(uint32_t n);
+
+int transmit_initialize(struct ndis_adapter *adapter);
+void transmit_free(struct ndis_adapter *adapter);
+void transmit_burst(void *adapter, struct tun_packet *packets, unsigned count); /* a tun_receive */
+void transmit_update_throttle(struct ndis_adapter *adapter);
+void receive_initialize(struct ndis_adapter *adapter);
+
+/* verify mode: sends with memory of their own, split at random (transmit_strict.c). The packets of one TUN
+ * packet as a chain of NBLs; NULL if it is malformed. */
+NET_BUFFER_LIST *strict_list(struct ndis_adapter *adapter, const struct tun_packet *packet);
+/* Checks that the driver left data and MDLs as they were, then frees; returns the bytes of packets in it. */
+uint32_t strict_completed(struct ndis_adapter *adapter, NET_BUFFER_LIST *list);
+/* Sets all fields of an NBL about to be sent as Windows does. */
+void transmit_prepare_list(struct ndis_adapter *adapter, NET_BUFFER_LIST *list, uint8_t version);
+
+/* Names and functions that nt/ does not declare, because not every miniport uses them. */
+NTKERNELAPI VOID NTAPI NdisAdjustNetBufferCurrentMdl(PNET_BUFFER NetBuffer);
+NTKERNELAPI VOID NTAPI NdisAdvanceNetBufferListDataStart(PNET_BUFFER_LIST NetBufferList,
+                                                         ULONG DataOffsetDelta, BOOLEAN FreeMdl,
+                                                         NET_BUFFER_FREE_MDL_HANDLER FreeMdlHandler);
+NTKERNELAPI NDIS_STATUS NTAPI NdisRetreatNetBufferListDataStart(
+    PNET_BUFFER_LIST NetBufferList, ULONG DataOffsetDelta, ULONG DataBackFill,
+    NET_BUFFER_ALLOCATE_MDL_HANDLER AllocateMdlHandler, NET_BUFFER_FREE_MDL_HANDLER FreeMdlHandler);

@@ -1,0 +1,203 @@
+/* Verify mode's sends: the same packets, but in every shape that a protocol stack may choose.  NET_BUFFERs of
+ * a flow are spread over NBLs at random; data is split over several MDLs, at odd addresses and offsets, also
+ * in the middle of a header, with unused bytes in front and behind.  On completion everything must be as it
+ * was. */
+#include "edge/segment.h"
+#include "ndis.h"
+#include "verify/verify.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define PIECES_MAX 4u
+#define FREED_FILL 0xdd
+#define EDGE_FILL  0xee
+
+struct piece {
+    MDL *mdl;
+    MDL saved;
+    uint8_t *block, *memory, *copy;
+    uint32_t bytes;
+};
+
+struct strict_buffer {
+    NET_BUFFER buffer;
+    struct strict_buffer *next;
+    uint32_t length;
+    unsigned pieces;
+    struct piece piece[PIECES_MAX];
+};
+
+struct strict_nbl {
+    NET_BUFFER_LIST list;
+    struct strict_buffer *buffers;
+    uint32_t bytes;
+};
+
+static uint32_t random_below(uint32_t n)
+{
+    uint32_t value;
+
+    sched_random(&value, sizeof value);
+    return n ? value % n : 0;
+}
+
+bool verify_chance(uint32_t n)
+{
+    return random_below(n) == 0;
+}
+
+static void piece_free(struct piece *piece)
+{
+    if (piece->memory)
+        memset(piece->memory, FREED_FILL, piece->bytes);
+    free(piece->block);
+    free(piece->copy);
+    free(piece->mdl);
+}
+
+static bool piece_make(struct piece *piece, const uint8_t *data, uint32_t bytes, uint32_t front,
+                       uint32_t back)
+{
+    uint32_t shift = random_below(64); /* any alignment */
+    uint32_t total = front + bytes + back;
+
+    piece->block = malloc(shift + total);
+    piece->copy = malloc(total);
+    piece->mdl = calloc(1, MDL_BYTES(total));
+    if (!piece->block || !piece->copy || !piece->mdl)
+        return false;
+    piece->memory = piece->block + shift;
+    piece->bytes = total;
+    memset(piece->memory, EDGE_FILL, total);
+    memcpy(piece->memory + front, data, bytes);
+    memcpy(piece->copy, piece->memory, total);
+    mdl_describe(piece->mdl, piece->memory, total);
+    return true;
+}
+
+static void buffer_free(struct strict_buffer *b)
+{
+    for (unsigned i = 0; i < b->pieces; i++)
+        piece_free(&b->piece[i]);
+    memset(b, FREED_FILL, sizeof *b);
+    free(b);
+}
+
+static struct strict_buffer *buffer_make(struct ndis_adapter *adapter, const uint8_t *data, uint32_t length)
+{
+    struct strict_buffer *b = aligned_alloc(64, (sizeof *b + 63) & ~(size_t)63);
+    uint32_t front = adapter->data_backfill + (verify_chance(2) ? random_below(40) : 0);
+    unsigned pieces = verify_chance(2) ? 1 : 2 + random_below(PIECES_MAX - 1);
+    uint32_t done = 0;
+
+    if (!b)
+        return NULL;
+    memset(b, 0, sizeof *b);
+    b->length = length;
+    for (unsigned i = 0; i < pieces; i++) {
+        bool last = i + 1 == pieces || done == length;
+        uint32_t take = last ? length - done : 1 + random_below(length - done);
+
+        b->pieces = i + 1;
+        if (!piece_make(&b->piece[i], data + done, take, i == 0 ? front : 0, last ? random_below(14) : 0)) {
+            buffer_free(b);
+            return NULL;
+        }
+        if (i > 0)
+            b->piece[i - 1].mdl->Next = b->piece[i].mdl;
+        done += take;
+        if (last)
+            break;
+    }
+    for (unsigned i = 0; i < b->pieces; i++)
+        b->piece[i].saved = *b->piece[i].mdl;
+    net_buffer_set_data(&b->buffer, b->piece[0].mdl, front, length);
+    b->buffer.NdisPoolHandle = adapter;
+    return b;
+}
+
+static struct strict_nbl *nbl_make(struct ndis_adapter *adapter, uint8_t version)
+{
+    struct strict_nbl *nbl = aligned_alloc(64, (sizeof *nbl + 63) & ~(size_t)63);
+
+    if (nbl) {
+        memset(nbl, 0, sizeof *nbl);
+        transmit_prepare_list(adapter, &nbl->list, version);
+    }
+    return nbl;
+}
+
+NET_BUFFER_LIST *strict_list(struct ndis_adapter *adapter, const struct tun_packet *packet)
+{
+    static uint8_t scratch[65536]; /* only the loop thread sends */
+    struct segmenter segmenter;
+    uint8_t version = packet->length ? packet->data[0] >> 4 : 0;
+    NET_BUFFER_LIST *first = NULL, **tail = &first;
+    NET_BUFFER **buffer_tail = NULL;
+    struct strict_nbl *nbl = NULL;
+
+    if ((version != 4 && version != 6) || segment_begin(&segmenter, packet) != 0)
+        return NULL;
+    for (uint32_t i = 0; i < segmenter.count; i++) {
+        uint32_t length = segment_length(&segmenter, i);
+        struct strict_buffer *b;
+
+        segment_write(&segmenter, i, scratch);
+        b = buffer_make(adapter, scratch, length);
+        if (!b)
+            break;
+        if (!nbl || verify_chance(4)) {
+            nbl = nbl_make(adapter, version);
+            if (!nbl) {
+                buffer_free(b);
+                break;
+            }
+            *tail = &nbl->list;
+            tail = &nbl->list.Next;
+            buffer_tail = &nbl->list.FirstNetBuffer;
+        }
+        *buffer_tail = &b->buffer;
+        buffer_tail = &b->buffer.Next;
+        b->next = nbl->buffers;
+        nbl->buffers = b;
+        nbl->bytes += length;
+    }
+    return first;
+}
+
+static void check_buffer(const NET_BUFFER_LIST *list, const struct strict_buffer *b)
+{
+    if (b->buffer.DataLength != b->length || b->buffer.MdlChain != b->piece[0].mdl)
+        verify_report(RULE_NBL_FIELDS,
+                      "sent NET_BUFFER_LIST %p: a NET_BUFFER came back with other data: %u bytes, was %u",
+                      (const void *)list, b->buffer.DataLength, b->length);
+    for (unsigned i = 0; i < b->pieces; i++) {
+        const struct piece *piece = &b->piece[i];
+
+        if (piece->mdl->Next != piece->saved.Next || piece->mdl->ByteCount != piece->saved.ByteCount ||
+            piece->mdl->ByteOffset != piece->saved.ByteOffset || piece->mdl->StartVa != piece->saved.StartVa)
+            verify_report(RULE_MDL_MISUSE, "sent NET_BUFFER_LIST %p: MDL %u of the sender was changed",
+                          (const void *)list, i);
+        if (memcmp(piece->memory, piece->copy, piece->bytes) != 0)
+            verify_report(RULE_MDL_MISUSE, "sent NET_BUFFER_LIST %p: the sender's data was written to",
+                          (const void *)list);
+    }
+}
+
+uint32_t strict_completed(struct ndis_adapter *adapter, NET_BUFFER_LIST *list)
+{
+    struct strict_nbl *nbl = (struct strict_nbl *)list;
+    uint32_t bytes = nbl->bytes;
+
+    while (nbl->buffers) {
+        struct strict_buffer *b = nbl->buffers;
+
+        nbl->buffers = b->next;
+        check_buffer(list, b);
+        buffer_free(b);
+    }
+    memset(nbl, FREED_FILL, sizeof *nbl);
+    free(nbl);
+    return bytes;
+}
