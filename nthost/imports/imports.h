@@ -9,11 +9,13 @@
 
 #define IMPORT_BLOCKS                                                                                        \
     0x01u /* may wait: a switch point, and forbidden at DISPATCH_LEVEL even where the row allows it */
-#define IMPORT_FAILS    0x02u /* may fail for lack of resources: fault injection applies */
+#define IMPORT_FAILS    0x02u /* may fail for lack of resources: fault injection applies; fails with NULL */
 #define IMPORT_RAISES   0x04u /* returns at a higher IRQL than it was called at */
 #define IMPORT_LOWERS   0x08u /* returns at a lower IRQL */
 #define IMPORT_NORETURN 0x10u
 #define IMPORT_DATA_ROW 0x20u /* a variable, not a function */
+/* May fail for lack of resources, and returns a status: fails with STATUS_INSUFFICIENT_RESOURCES. */
+#define IMPORT_FAILS_STATUS (IMPORT_FAILS | 0x40u)
 
 struct import_entry {
     const char *module; /* lower case, with extension: "ntoskrnl.exe", "ndis.sys", "netio.sys", "cng.sys" */
@@ -34,3 +36,16 @@ const struct import_entry *import_find(const char *module, const char *name);
 void *import_bind(const struct import_entry *entry);
 /* Calls counted so far through the thunk of entry `index` (verify mode only). */
 uint64_t import_calls(unsigned index);
+
+/* The import that the calling thread is in (innermost), NULL outside of any or in fast mode. */
+const struct import_entry *import_current(void);
+/* The driver's part of the calling thread's stack in verify mode, innermost frame first: the caller of the
+ * current import, its callers up to the host, then those of the import that called back, and so on. Returns
+ * the number of frames; image_print_stack prints them. */
+unsigned import_driver_stack(uint64_t *frames, unsigned max);
+/* How many imports are active on the calling thread (nested callbacks count). */
+unsigned import_depth(void);
+
+/* Fault injection: asked at each call of an import with IMPORT_FAILS; true = the call fails without being
+ * made. Set before the image is entered; NULL = never. */
+extern bool (*import_fault_hook)(const struct import_entry *entry);

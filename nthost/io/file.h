@@ -34,6 +34,7 @@ void io_request_release(struct io_request *request); /* the handle returned by c
 /* IRP_MJ_CLEANUP, then IRP_MJ_CLOSE when the last request is back. */
 void io_file_close(struct io_file *file);
 
-/* Sends IRP_MJ_PNP / IRP_MJ_POWER with this minor code to the device's driver and waits. */
+/* Sends IRP_MJ_PNP / IRP_MJ_POWER with this minor code to the top of the device's stack and waits. `state` of
+ * a power request is a DEVICE_POWER_STATE (1 = D0 ... 4 = D3). */
 int32_t io_pnp(struct _DEVICE_OBJECT *device, uint8_t minor);
 int32_t io_power(struct _DEVICE_OBJECT *device, uint8_t minor, uint32_t state);
