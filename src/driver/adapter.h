@@ -41,9 +41,9 @@ struct adapter {
     volatile enum miniport_state miniport_state;
     volatile bool up;       /* STATE verb; data flows when running and up */
     volatile bool removing; /* control refuses; cleared by CANCEL_REMOVE */
-    EX_RUNDOWN_REF
-    transmit_rundown; /* one per NBL chain accepted; re-initialised by restart, waited for by pause */
-    EX_RUNDOWN_REF receive_rundown; /* one per indication under way */
+    /* transmit: one per NBL chain accepted; receive: one per indication under way.  Pause waits for both,
+     * restart begins them anew. */
+    EX_RUNDOWN_REF transmit_rundown, receive_rundown;
     EX_RUNDOWN_REF peer_rundown;    /* one per peer object in memory; waited for by halt */
     EX_RUNDOWN_REF control_rundown; /* one per control request under way; waited for by halt */
 

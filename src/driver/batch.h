@@ -1,88 +1,145 @@
 /* The unit of work: packets of one peer and one session in one direction, at most 64 packets or 64 KB of
- * plaintext. A batch owns its memory (one contiguous buffer, its MDLs), one reference to its session, and a
- * ticket. */
+ * plaintext. A batch owns its memory (one allocation: tables, MDLs, one contiguous buffer), one reference to
+ * its session, and a ticket. */
 #pragma once
 
+#include "nbl_chain.h"
 #include "nt/io.h"
 #include "nt/ndis.h"
+#include "nt/ws2.h"
 #include "nt/wsk.h"
 #include "worker.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define BATCH_PACKETS         64
 #define BATCH_PLAINTEXT_BYTES 65536
 
+/* What a data message adds to its plaintext: header and tag; padding is at most 15 bytes. */
+#define MESSAGE_OVERHEAD_BYTES    32
+#define MESSAGE_PADDING_MAX_BYTES 15
+/* The largest UDP payload over IPv4, and the largest packet that still fits into it. */
+#define DATAGRAM_MAX_BYTES  65507
+#define PLAINTEXT_MAX_BYTES (DATAGRAM_MAX_BYTES - MESSAGE_OVERHEAD_BYTES)
+
 struct adapter;
+struct batch_cache;
 struct peer;
 struct session_object;
-
-enum batch_direction { BATCH_TRANSMIT, BATCH_RECEIVE };
+struct staged_packet;
+struct udp_socket;
 
 struct batch {
-    enum batch_direction direction;
+    SLIST_ENTRY link; /* free list */
+    struct batch_cache *home;
+    uint32_t class;
+    uint32_t bytes; /* of the whole allocation */
     uint32_t ticket;
-    uint32_t count;
+    uint32_t count; /* packets */
     struct adapter *adapter;
-    struct peer *peer;              /* held through the session, or by its own reference when there is none */
-    struct session_object *session; /* referenced */
+    struct session_object *session; /* referenced; NULL: a handshake message, or done with it */
+    struct peer *peer;              /* held by the session */
+    uint64_t now_ns;                /* when the pass began that made it */
     struct work work;               /* when it goes to the pool */
-    struct batch *next;             /* free list, pass-local list */
-    volatile int32_t users;         /* receive: NBLs still indicated; transmit: 1 while the socket has it */
 };
 
 /* ---- transmit ---- */
 struct tx_packet {
-    NET_BUFFER *buffer;    /* plaintext source while it is not yet encrypted, NULL afterwards */
-    const uint8_t *staged; /* or: staged copy */
-    uint64_t nonce;
-    uint32_t offset;    /* of the message in the batch buffer */
-    uint32_t plaintext; /* bytes, without padding */
-    uint16_t padding;
-    uint8_t family; /* 4, 6; 0 = keepalive */
+    NET_BUFFER *buffer; /* plaintext while it is not yet encrypted */
+    NET_BUFFER_LIST *nbl;
+    const uint8_t *staged; /* or: a staged copy */
+    uint32_t offset;       /* of the message in the batch buffer */
+    uint32_t plaintext;    /* bytes, without padding; 0 = keepalive */
+    uint32_t padding;
 };
 
 struct tx_batch {
     struct batch batch;
     uint8_t *buffer;       /* messages back to back, equal sizes at equal strides */
     uint32_t buffer_bytes; /* capacity */
+    uint32_t limit;        /* packets that fit into the tables */
     uint32_t used;         /* bytes of messages */
     uint32_t plaintext;    /* bytes */
-    MDL *mdl;              /* describes the whole buffer */
+    uint64_t first_nonce;
+    MDL *mdl; /* describes the whole buffer */
     IRP *irp;
-    struct tx_packet packets[BATCH_PACKETS];
-    WSK_BUF_LIST messages[BATCH_PACKETS];
-    NET_BUFFER_LIST *nbls;        /* plaintext owners, completed as one chain after encryption */
-    struct staged_packet *staged; /* the same for staged copies */
+    struct udp_socket *socket; /* held while it has the messages */
+    struct tx_packet *packets;
+    WSK_BUF_LIST *messages; /* one a packet, linked as they are to be sent */
+    WSK_BUF_LIST *first;    /* head of that list; NULL: nothing to send */
+    struct nbl_chain nbls;  /* plaintext owners that lie in this batch entirely */
+    NET_BUFFER_LIST
+    *span[2]; /* owners that have packets in neighbouring batches as well, counted (nbl_chain.h) */
+    struct staged_packet *staged;
+    bool hold; /* `nbls` are completed only when the socket is done: back-pressure */
 };
 
 /* ---- receive ---- */
+/* Where datagrams came from; consecutive packets share one. */
+struct rx_origin {
+    SOCKADDR_INET remote, local;
+    uint32_t ifindex; /* 0: no local address known */
+};
+
 struct rx_packet {
     WSK_DATAGRAM_INDICATION *datagram; /* while not yet opened */
     uint64_t nonce;
-    uint32_t ciphertext; /* bytes, without header, with tag */
-    uint32_t plaintext;  /* bytes, after opening; 0 = keepalive */
+    uint32_t plaintext; /* bytes, after opening, with padding; 0 = keepalive */
+    uint16_t origin;
     bool valid;
 };
 
 struct rx_batch {
     struct batch batch;
-    uint32_t slots, stride; /* capacity: slots packets of at most `stride` bytes */
+    uint32_t slots, stride; /* capacity: slots messages of at most `stride` bytes with tag, without header */
     uint8_t *buffer;
-    NET_BUFFER_LIST *nbls[BATCH_PACKETS]; /* one NBL + NB + MDL a slot, made when the batch was made */
-    struct rx_packet packets[BATCH_PACKETS];
+    NET_BUFFER_LIST **nbls; /* one NBL + NB + MDL a slot, made when the batch was made */
+    MDL *mdls;              /* mdl_bytes apart */
+    uint32_t mdl_bytes;
+    uint32_t origin_count;
+    struct rx_packet *packets;
+    struct rx_origin *origins;
     WSK_DATAGRAM_INDICATION *datagrams; /* kept chain, released after opening */
+    struct udp_socket *socket;          /* held when the batch waits for a worker */
+    volatile int32_t users;             /* NBLs still indicated */
 };
 
-/* Free lists: allocation is a pop in the common case.  Sizes beyond the largest class fail.
- * All: IRQL <= DISPATCH_LEVEL, NULL when memory (or the adapter's bound) is exhausted. */
-NTSTATUS batch_initialize(struct adapter *adapter); /* NBL pool; per adapter. PASSIVE_LEVEL */
-void batch_uninitialize(struct adapter *adapter);   /* every batch is back. PASSIVE_LEVEL */
-/* Room for `packets` messages with `plaintext` bytes in all (padding and overhead are added here). */
+/* Free lists, one per CPU and class: allocation is a pop in the common case.  NULL when memory or the
+ * adapter's bound (BATCH_MEMORY_MAX_BYTES, each direction) is exhausted.  IRQL <= DISPATCH_LEVEL unless said
+ * otherwise. */
+#define BATCH_MEMORY_MAX_BYTES (64 * 1024 * 1024)
+NTSTATUS batch_initialize(struct adapter *adapter); /* PASSIVE_LEVEL */
+/* Waits until every batch is back.  PASSIVE_LEVEL. */
+void batch_uninitialize(struct adapter *adapter);
+/* Room for at least one packet of `plaintext` bytes, and for up to `packets` of them (and BATCH_PACKETS) with
+ * `plaintext` bytes in all (and BATCH_PLAINTEXT_BYTES): look at `limit` and tx_batch_room. */
 struct tx_batch *tx_batch_allocate(struct adapter *adapter, uint32_t packets, uint32_t plaintext);
 void tx_batch_free(struct tx_batch *batch);
-/* Room for `packets` plaintexts of at most `largest` bytes each. */
+/* Slots for messages of at most `largest` bytes (with tag, without header), as many as the class has for
+ * about `packets` of them: look at `slots`. */
 struct rx_batch *rx_batch_allocate(struct adapter *adapter, uint32_t packets, uint32_t largest);
 void rx_batch_free(struct rx_batch *batch);
+
+/* ---- tx_batch.c ---- */
+/* Is there room for one more packet? */
+bool tx_batch_room(const struct tx_batch *batch, uint32_t plaintext);
+/* Appends a packet (there is room): of `mtu` see packet_padding.  The source is set by the caller. */
+struct tx_packet *tx_batch_add(struct tx_batch *batch, uint32_t plaintext, uint32_t mtu);
+/* Encrypts all packets into the buffer and links the messages that can be sent.  NBLs that are done with go
+ * to `done`, unless the socket has so much to send that they are held. */
+void tx_batch_encrypt(struct tx_batch *batch, struct nbl_chain *done);
+/* Gives back the plaintext owners without encrypting: the NBLs get `status`. */
+void tx_batch_abandon(struct tx_batch *batch, NDIS_STATUS status, struct nbl_chain *done);
+
+/* The end of an encrypted batch, sent or not: completes the NBLs it held back, and frees it. */
+void tx_batch_retire(struct tx_batch *batch);
+
+/* ---- rx_batch.c ---- */
+/* Opens all packets into the slots (`valid`, `plaintext`), notes their origins and counts forgeries.  The
+ * datagrams can be released afterwards. */
+void rx_batch_open(struct rx_batch *batch);
+/* Makes slot `i` ready for indication: `bytes` of plaintext, IP `version` 4 or 6. */
+NET_BUFFER_LIST *rx_batch_prepare(struct rx_batch *batch, uint32_t i, uint32_t bytes, uint8_t version);
 /* MiniportReturnNetBufferLists: gives the NBLs back to their batches, which are freed with their last one. */
 void rx_batch_return(NET_BUFFER_LIST *chain);

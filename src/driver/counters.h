@@ -1,6 +1,8 @@
 /* Statistics and drop reasons: per CPU, written without atomics at DISPATCH_LEVEL, summed on query. */
 #pragma once
 
+#include "nt/types.h"
+
 #include <stdint.h>
 
 enum drop_reason {

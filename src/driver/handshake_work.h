@@ -16,8 +16,6 @@ void handshake_work_drain(struct adapter *adapter);
  * DISPATCH_LEVEL. */
 void handshake_receive(struct adapter *adapter, const uint8_t *message, uint32_t bytes,
                        const SOCKADDR_INET *from, const SOCKADDR_INET *to, uint32_t ifindex);
-/* Asks for an initiation to the peer because there is data for it (at most one per 5 s goes out). IRQL <=
- * DISPATCH_LEVEL. */
-*DISPATCH_LEVEL.*/
-    void handshake_request(struct peer *peer,
-                           bool retry); /* retry: from the timer policy, the attempts go on counting */
+/* Asks for an initiation to the peer (at most one per 5 s goes out).  `retry`: from the timer policy, the
+ * attempts go on counting; else because there is data, and they start again.  IRQL <= DISPATCH_LEVEL. */
+void handshake_request(struct peer *peer, bool retry);

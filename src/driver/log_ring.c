@@ -22,6 +22,8 @@ struct log_ring {
     uint64_t limit_start_ns;
     uint32_t limit_passed, limit_swallowed;
 
+    EX_RUNDOWN_REF
+    pended; /* one per reader in the queue: a cancel routine may still be inside when the ring goes */
     IO_CSQ readers;
     KSPIN_LOCK readers_lock;
     LIST_ENTRY reader_list;
@@ -65,16 +67,17 @@ static VOID NTAPI reader_unlock(PIO_CSQ csq, KIRQL irql)
     KeReleaseSpinLock(&ring->readers_lock, irql);
 }
 
-static void reader_complete(PIRP irp, NTSTATUS status, ULONG_PTR information)
+static void reader_complete(struct log_ring *ring, PIRP irp, NTSTATUS status, ULONG_PTR information)
 {
     irp->IoStatus.Status = status;
     irp->IoStatus.Information = information;
     IofCompleteRequest(irp, IO_NO_INCREMENT);
+    ExReleaseRundownProtection(&ring->pended);
 }
 
 static VOID NTAPI reader_canceled(PIO_CSQ csq, PIRP irp)
 {
-    reader_complete(irp, STATUS_CANCELLED, 0);
+    reader_complete(CONTAINING_RECORD(csq, struct log_ring, readers), irp, STATUS_CANCELLED, 0);
 }
 
 /* ---- lines ---- */
@@ -135,7 +138,7 @@ static void ring_pump(struct log_ring *ring)
         if (!irp)
             return;
         if (line_take(ring, irp->AssociatedIrp.SystemBuffer))
-            reader_complete(irp, STATUS_SUCCESS, sizeof(struct wyrm_ioctl_log_entry));
+            reader_complete(ring, irp, STATUS_SUCCESS, sizeof(struct wyrm_ioctl_log_entry));
         else
             IoCsqInsertIrp(&ring->readers, irp, NULL); /* somebody else took the line; look again */
     }
@@ -215,6 +218,7 @@ NTSTATUS log_ring_initialize(struct adapter *adapter)
     ring->adapter = adapter;
     KeInitializeSpinLock(&ring->lock);
     KeInitializeSpinLock(&ring->readers_lock);
+    ExInitializeRundownProtection(&ring->pended);
     InitializeListHead(&ring->reader_list);
     NTSTATUS status = IoCsqInitialize(&ring->readers, reader_insert, reader_remove, reader_peek, reader_lock,
                                       reader_unlock, reader_canceled);
@@ -232,6 +236,7 @@ void log_ring_uninitialize(struct adapter *adapter)
     if (!ring)
         return;
     log_ring_wake(adapter, NULL, STATUS_CANCELLED);
+    ExWaitForRundownProtectionRelease(&ring->pended);
     adapter->log = NULL;
     memory_free(MEMORY_ADAPTER, ring, sizeof(*ring));
 }
@@ -239,6 +244,12 @@ void log_ring_uninitialize(struct adapter *adapter)
 NTSTATUS log_ring_read(struct adapter *adapter, IRP *irp)
 {
     struct log_ring *ring = adapter->log;
+    if (!ExAcquireRundownProtection(&ring->pended)) {
+        irp->IoStatus.Status = STATUS_CANCELLED;
+        irp->IoStatus.Information = 0;
+        IofCompleteRequest(irp, IO_NO_INCREMENT);
+        return STATUS_CANCELLED;
+    }
     IoCsqInsertIrp(&ring->readers, irp, NULL); /* marks it pending */
     ring_pump(ring);
     if (adapter->removing)
@@ -250,5 +261,5 @@ void log_ring_wake(struct adapter *adapter, FILE_OBJECT *file, NTSTATUS status)
 {
     PIRP irp;
     while ((irp = IoCsqRemoveNextIrp(&adapter->log->readers, file)) != NULL)
-        reader_complete(irp, status, 0);
+        reader_complete(adapter->log, irp, status, 0);
 }

@@ -71,3 +71,8 @@ void order_finish(struct order *order, struct batch *batch, void (*deliver)(stru
         seen = __atomic_sub_fetch(&order->delivering, seen, __ATOMIC_ACQ_REL);
     } while (seen != 0);
 }
+
+bool order_is_next(const struct order *order, uint32_t ticket)
+{
+    return __atomic_load_n(&order->head, __ATOMIC_RELAXED) == ticket;
+}

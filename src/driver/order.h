@@ -20,6 +20,8 @@ struct order {
 void order_initialize(struct order *order);
 /* False when ORDER_SLOTS batches are outstanding.  Any IRQL <= DISPATCH_LEVEL, any number of callers. */
 bool order_take_ticket(struct order *order, uint32_t *ticket);
+/* True when `ticket` is the one to be delivered next: nothing is outstanding before it. A hint. */
+bool order_is_next(const struct order *order, uint32_t ticket);
 /* True when nothing is outstanding: the caller may run to completion where it stands. A hint. */
 bool order_is_idle(const struct order *order);
 /* Gives the finished batch (batch->ticket) to the order; calls deliver(context, batch) for each batch that is

@@ -100,8 +100,8 @@ struct session_object *session_from_index(struct adapter *adapter, uint32_t inde
 /* False when the last reference is gone already. */
 bool session_reference(struct session_object *session);
 void session_release(struct session_object *session); /* wiped with the last reference, after the epoch */
-/* Installs a freshly derived session (rotation rules of protocol/session.h), replaces index entries.
- * handshake_lock held. */
+/* Installs a freshly derived session (session_set_add): takes the reference over, points its index at it,
+ * removes the indexes of what was evicted and releases that.  handshake_lock held, IRQL <= APC_LEVEL. */
 void peer_install_session(struct peer *peer, struct session_object *session);
 /* First authenticated packet on `next`: next -> current. True if it rotated. IRQL <= DISPATCH_LEVEL */
 bool peer_confirm_session(struct peer *peer, struct session_object *session);
@@ -120,7 +120,9 @@ void peer_timers_handshake_complete(struct peer *peer); /* also notes the wall-c
 void peer_timers_start(struct peer *peer);              /* up */
 void peer_timers_stop(struct peer *peer);               /* down, removal */
 void peer_timers_expired(struct wheel_entry *entry);    /* wheel callback, DISPATCH_LEVEL */
-/* The data path's events; `bytes` > 0. Once per batch. Cheap: stores times, arms the wheel only when it must
+/* A verb of timer_policy.h said true: moves the peer in the wheel.  IRQL <= DISPATCH_LEVEL. */
+void peer_timers_reschedule(struct peer *peer);
+/* The data path's events. Once per batch. Cheap: stores times, arms the wheel only when it must
  * fire sooner. */
 void peer_sent(struct peer *peer, struct session_object *session, bool data, uint64_t now_ns);
 void peer_received(struct peer *peer, struct session_object *session, bool data, uint64_t now_ns);

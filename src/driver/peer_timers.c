@@ -43,7 +43,9 @@ void peer_timers_reschedule(struct peer *peer)
 void peer_timers_start(struct peer *peer)
 {
     KIRQL irql = KeAcquireSpinLockRaiseToDpc(&peer->timer_lock);
-    bool keepalive = !peer->removed && timers_start(&peer->times);
+    bool keepalive = false;
+    if (!peer->removed)
+        timers_start(&peer->times, time_now_ns(), &keepalive);
     schedule_locked(peer);
     KeReleaseSpinLock(&peer->timer_lock, irql);
     if (keepalive)
@@ -61,7 +63,8 @@ void peer_timers_stop(struct peer *peer)
 void peer_timers_set_keepalive(struct peer *peer, uint16_t interval_s)
 {
     KIRQL irql = KeAcquireSpinLockRaiseToDpc(&peer->timer_lock);
-    bool keepalive = timers_set_persistent_keepalive(&peer->times, interval_s);
+    bool keepalive = false;
+    timers_set_persistent_keepalive(&peer->times, interval_s, time_now_ns(), &keepalive);
     schedule_locked(peer);
     KeReleaseSpinLock(&peer->timer_lock, irql);
     if (keepalive)
@@ -134,9 +137,9 @@ void peer_timers_expired(struct wheel_entry *entry)
 
 void peer_sent(struct peer *peer, struct session_object *session, bool data, uint64_t now_ns)
 {
-    bool moved =
-        data ? timers_data_sent(&peer->times, now_ns) : timers_any_authenticated_sent(&peer->times, now_ns);
-    if (moved)
+    if (!data)
+        timers_any_authenticated_sent(&peer->times, now_ns);
+    else if (timers_data_sent(&peer->times, now_ns))
         peer_timers_reschedule(peer);
     if (session && session_wants_rekey_on_send(&session->session, now_ns))
         handshake_request(peer, false);
@@ -144,9 +147,9 @@ void peer_sent(struct peer *peer, struct session_object *session, bool data, uin
 
 void peer_received(struct peer *peer, struct session_object *session, bool data, uint64_t now_ns)
 {
-    bool moved = data ? timers_data_received(&peer->times, now_ns)
-                      : timers_any_authenticated_received(&peer->times, now_ns);
-    if (moved)
+    if (!data)
+        timers_any_authenticated_received(&peer->times, now_ns);
+    else if (timers_data_received(&peer->times, now_ns))
         peer_timers_reschedule(peer);
     if (session && session_wants_rekey_on_receive(&session->session, now_ns))
         handshake_request(peer, false);

@@ -202,3 +202,8 @@ void wheel_remove(struct adapter *adapter, struct wheel_entry *entry)
     entry_unlink(wheel, entry);
     KeReleaseSpinLock(&wheel->lock, irql);
 }
+
+void wheel_kick(struct adapter *adapter)
+{
+    KeInsertQueueDpc(&adapter->wheel->dpc, NULL, NULL);
+}

@@ -23,4 +23,6 @@ void wheel_entry_initialize(struct wheel_entry *entry);
 void wheel_set(struct adapter *adapter, struct wheel_entry *entry, uint64_t deadline_ns);
 void wheel_set_sooner(struct adapter *adapter, struct wheel_entry *entry, uint64_t deadline_ns);
 void wheel_remove(struct adapter *adapter, struct wheel_entry *entry);
+/* Looks for what is due right now: timers do not run while the system sleeps.  IRQL <= DISPATCH_LEVEL. */
+void wheel_kick(struct adapter *adapter);
 uint64_t time_now_ns(void); /* interrupt time (counts sleep). any IRQL */

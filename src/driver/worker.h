@@ -14,7 +14,8 @@ enum work_class {
     WORK_CLASSES
 };
 
-/* Embedded in what is to be worked on.  Queued at most once at a time. */
+/* Embedded in what is to be worked on.  Queued at most once at a time; a WORK_HANDSHAKE or WORK_CONTROL item
+ * never runs on two workers at once. */
 struct work {
     LIST_ENTRY link;
     void (*run)(struct work *work); /* PASSIVE_LEVEL; may free or requeue the item */

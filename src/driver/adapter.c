@@ -1,0 +1,171 @@
+/* Making and unmaking an adapter: every part in its order, and the reverse. */
+#include "adapter.h"
+#include "batch.h"
+#include "crypto/secure_memory.h"
+#include "driver.h"
+#include "epoch.h"
+#include "handshake_work.h"
+#include "memory.h"
+#include "nt/rtl.h"
+#include "oid.h"
+#include "peer.h"
+#include "route.h"
+#include "state.h"
+
+/* ---- memory of the allowed-IPs tries: a link for the epoch stands in front of each block ---- */
+
+struct trie_block {
+    struct epoch_node epoch;
+    size_t bytes;
+    _Alignas(8) uint8_t data[];
+};
+
+static void *trie_allocate(void *context, size_t size)
+{
+    struct trie_block *block = memory_allocate(MEMORY_TRIE, sizeof(*block) + size);
+    if (!block)
+        return NULL;
+    block->bytes = sizeof(*block) + size;
+    return block->data;
+}
+
+static void trie_release(struct epoch_node *node)
+{
+    struct trie_block *block = CONTAINING_RECORD(node, struct trie_block, epoch);
+    memory_free(MEMORY_TRIE, block, block->bytes);
+}
+
+static void trie_free_deferred(void *context, void *data, size_t size)
+{
+    struct trie_block *block = CONTAINING_RECORD(data, struct trie_block, data);
+    epoch_defer(&block->epoch, trie_release);
+}
+
+/* ---- life ---- */
+
+/* Undoes adapter_prepare as far as it came.  Nobody else knows the adapter any more. */
+static void adapter_dismantle(struct adapter *adapter)
+{
+    route_uninitialize(adapter);
+    wheel_uninitialize(adapter);
+    handshake_work_uninitialize(adapter);
+    batch_uninitialize(adapter);
+    receiver_index_uninitialize(adapter);
+    peer_table_destroy(adapter);
+    log_ring_uninitialize(adapter);
+    counters_uninitialize(adapter);
+    identity_clear(&adapter->identity);
+    memory_free(MEMORY_ADAPTER, adapter, sizeof(*adapter));
+}
+
+/* A rundown that is over: nothing is accepted until restart begins it anew. */
+static void rundown_initialize_completed(PEX_RUNDOWN_REF rundown)
+{
+    ExInitializeRundownProtection(rundown);
+    ExWaitForRundownProtectionRelease(rundown);
+}
+
+static NTSTATUS adapter_prepare(struct adapter *adapter)
+{
+    static const struct allowed_ips_memory trie_memory = {.allocate = trie_allocate,
+                                                          .free_deferred = trie_free_deferred};
+    NTSTATUS status;
+    KeInitializeSpinLock(&adapter->state_lock);
+    KeInitializeSpinLock(&adapter->identity_lock);
+    KeInitializeMutex(&adapter->config_lock, 0);
+    InitializeListHead(&adapter->link);
+    InitializeListHead(&adapter->peer_list);
+    rundown_initialize_completed(&adapter->transmit_rundown);
+    rundown_initialize_completed(&adapter->receive_rundown);
+    ExInitializeRundownProtection(&adapter->control_rundown);
+    ExInitializeRundownProtection(&adapter->peer_rundown);
+    identity_init(&adapter->identity);
+    allowed_ips_init(&adapter->allowed_ips, &trie_memory);
+    adapter->miniport_state = MINIPORT_PAUSED;
+
+    if (!NT_SUCCESS(status = counters_initialize(adapter)) ||
+        !NT_SUCCESS(status = log_ring_initialize(adapter)) ||
+        !NT_SUCCESS(status = peer_table_create(adapter)) ||
+        !NT_SUCCESS(status = receiver_index_initialize(adapter)) ||
+        !NT_SUCCESS(status = batch_initialize(adapter)) ||
+        !NT_SUCCESS(status = handshake_work_initialize(adapter)) ||
+        !NT_SUCCESS(status = wheel_initialize(adapter, peer_timers_expired)))
+        return status;
+    return route_initialize(adapter);
+}
+
+NDIS_STATUS adapter_create(NDIS_HANDLE miniport, NDIS_MINIPORT_INIT_PARAMETERS *parameters,
+                           struct adapter **created)
+{
+    struct adapter *adapter = memory_allocate(MEMORY_ADAPTER, sizeof(*adapter));
+    if (!adapter)
+        return NDIS_STATUS_RESOURCES;
+    adapter->miniport = miniport;
+    adapter->luid = parameters->NetLuid;
+    adapter->ifindex = parameters->IfIndex;
+    NdisMGetDeviceProperty(miniport, NULL, &adapter->device, NULL, NULL, NULL);
+
+    NTSTATUS status = adapter_prepare(adapter);
+    if (NT_SUCCESS(status))
+        status = oid_set_attributes(adapter);
+    if (!NT_SUCCESS(status)) {
+        adapter_dismantle(adapter);
+        if (status == STATUS_INSUFFICIENT_RESOURCES || status == NDIS_STATUS_RESOURCES)
+            return NDIS_STATUS_RESOURCES;
+        NdisWriteErrorLogEntry(miniport, NDIS_ERROR_CODE_DRIVER_FAILURE, 1, (ULONG)status);
+        return NDIS_STATUS_FAILURE;
+    }
+    KIRQL irql = KeAcquireSpinLockRaiseToDpc(&driver.adapters_lock);
+    InsertTailList(&driver.adapters, &adapter->link);
+    KeReleaseSpinLock(&driver.adapters_lock, irql);
+    *created = adapter;
+    return NDIS_STATUS_SUCCESS;
+}
+
+void adapter_destroy(struct adapter *adapter)
+{
+    /* No new control request finds the adapter, and those inside leave. */
+    KIRQL irql = KeAcquireSpinLockRaiseToDpc(&driver.adapters_lock);
+    RemoveEntryList(&adapter->link);
+    KeReleaseSpinLock(&driver.adapters_lock, irql);
+    ExWaitForRundownProtectionRelease(&adapter->control_rundown);
+    adapter->removing = true;
+    log_ring_wake(adapter, NULL, STATUS_CANCELLED);
+
+    KeWaitForSingleObject(&adapter->config_lock, Executive, KernelMode, FALSE, NULL);
+    adapter->miniport_state = MINIPORT_HALTED;
+    state_down(adapter);
+    while (!IsListEmpty(&adapter->peer_list))
+        peer_remove(CONTAINING_RECORD(adapter->peer_list.Flink, struct peer, link));
+    KeReleaseMutex(&adapter->config_lock, FALSE);
+
+    /* Work items and sessions may hold peers a little longer; each ends by itself. */
+    ExWaitForRundownProtectionRelease(&adapter->peer_rundown);
+    epoch_barrier();
+    adapter_dismantle(adapter);
+}
+
+struct adapter *adapter_from_device(DEVICE_OBJECT *device)
+{
+    struct adapter *found = NULL;
+    KIRQL irql = KeAcquireSpinLockRaiseToDpc(&driver.adapters_lock);
+    for (LIST_ENTRY *link = driver.adapters.Flink; link != &driver.adapters && !found; link = link->Flink) {
+        struct adapter *adapter = CONTAINING_RECORD(link, struct adapter, link);
+        if (adapter->device == device && ExAcquireRundownProtection(&adapter->control_rundown))
+            found = adapter;
+    }
+    KeReleaseSpinLock(&driver.adapters_lock, irql);
+    return found;
+}
+
+void adapter_release(struct adapter *adapter)
+{
+    ExReleaseRundownProtection(&adapter->control_rundown);
+}
+
+void adapter_copy_identity(struct adapter *adapter, struct identity *copy)
+{
+    KIRQL irql = KeAcquireSpinLockRaiseToDpc(&adapter->identity_lock);
+    identity_copy(copy, &adapter->identity);
+    KeReleaseSpinLock(&adapter->identity_lock, irql);
+}

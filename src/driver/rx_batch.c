@@ -1,0 +1,131 @@
+/* Opening a receive batch, and the NBLs made of its slots until the stack gives the last one back. */
+#include "adapter.h"
+#include "batch.h"
+#include "peer.h"
+#include "protocol/messages.h"
+#include "udp_socket.h"
+#include "workspace.h"
+
+/* Index of the origin of a datagram: that of the packet before when nothing differs. */
+static uint16_t note_origin(struct rx_batch *rx, const WSK_DATAGRAM_INDICATION *datagram)
+{
+    struct rx_origin *origin = &rx->origins[rx->origin_count];
+    udp_origin_of_datagram(datagram, origin);
+    if (rx->origin_count == 0 || __builtin_memcmp(origin, origin - 1, sizeof(*origin)) != 0)
+        rx->origin_count++;
+    return (uint16_t)(rx->origin_count - 1);
+}
+
+/* Describes the sealed packet of datagram `i`; copied into its slot and opened there when its MDLs are too
+ * many. */
+static bool describe_source(struct rx_batch *rx, struct workspace *workspace, uint32_t i,
+                            struct aead_item *item)
+{
+    const WSK_BUF *buffer = &rx->packets[i].datagram->Buffer;
+    uint32_t offset = buffer->Offset + MESSAGE_DATA_HEADER_BYTES;
+    uint32_t length = (uint32_t)buffer->Length - MESSAGE_DATA_HEADER_BYTES;
+    uint32_t behind = rx->batch.count - i - 1;
+    item->source = &workspace->sources[workspace->sources_used];
+    item->source_count = workspace_add_mdl(workspace, buffer->Mdl, offset, length,
+                                           WORKSPACE_SEGMENTS - workspace->sources_used - behind);
+    if (item->source_count > 0)
+        return true;
+    uint8_t *slot = rx->buffer + i * rx->stride;
+    if (!mdl_copy(slot, buffer->Mdl, offset, length))
+        return false;
+    workspace->sources[workspace->sources_used++] = (struct aead_segment){slot, length};
+    item->source_count = 1;
+    return true;
+}
+
+void rx_batch_open(struct rx_batch *rx)
+{
+    struct workspace *workspace = workspace_acquire();
+    uint32_t items = 0, forged = 0, lost = 0;
+
+    for (uint32_t i = 0; i < rx->batch.count; i++)
+        rx->packets[i].valid = false;
+    if (!workspace) {
+        drop_count(rx->batch.adapter, DROP_RX_MEMORY, rx->batch.count);
+        return;
+    }
+    for (uint32_t i = 0; i < rx->batch.count; i++) {
+        struct rx_packet *packet = &rx->packets[i];
+        struct aead_item *item = &workspace->items[items];
+        packet->plaintext = (uint32_t)packet->datagram->Buffer.Length - MESSAGE_OVERHEAD_BYTES;
+        if (!describe_source(rx, workspace, i, item)) {
+            lost++;
+            continue;
+        }
+        packet->origin = note_origin(rx, packet->datagram);
+        packet->valid = true; /* for now: described */
+        workspace->destinations[items] =
+            (struct aead_segment){rx->buffer + i * rx->stride, packet->plaintext};
+        item->key = rx->batch.session->session.receive_key;
+        item->aad = NULL;
+        item->aad_length = 0;
+        item->destination = &workspace->destinations[items];
+        item->destination_count = 1;
+        item->padding = 0;
+        aead_nonce_from_counter(item->nonce, packet->nonce);
+        items++;
+    }
+    aead_open_batch(workspace->items, items, &workspace->aead);
+    for (uint32_t i = 0, item = 0; i < rx->batch.count; i++) {
+        struct rx_packet *packet = &rx->packets[i];
+        if (packet->valid && !workspace->items[item++].ok) {
+            packet->valid = false;
+            forged++;
+        }
+    }
+    workspace_release(workspace);
+    if (forged)
+        drop_count(rx->batch.adapter, DROP_RX_AUTHENTICATION, forged);
+    if (lost)
+        drop_count(rx->batch.adapter, DROP_RX_MEMORY, lost);
+}
+
+NET_BUFFER_LIST *rx_batch_prepare(struct rx_batch *rx, uint32_t i, uint32_t bytes, uint8_t version)
+{
+    /* A packet that was authenticated has not changed since its sender computed or checked its checksums. */
+    static const uintptr_t checksums = NDIS_CHECKSUM_RECEIVE_TCP_CHECKSUM_SUCCEEDED |
+                                       NDIS_CHECKSUM_RECEIVE_UDP_CHECKSUM_SUCCEEDED |
+                                       NDIS_CHECKSUM_RECEIVE_IP_CHECKSUM_SUCCEEDED;
+    NET_BUFFER_LIST *nbl = rx->nbls[i];
+    NET_BUFFER *buffer = NET_BUFFER_LIST_FIRST_NB(nbl);
+    MDL *mdl = (MDL *)((uint8_t *)rx->mdls + i * rx->mdl_bytes);
+    uint16_t protocol = version == 4 ? NDIS_ETH_TYPE_IPV4 : NDIS_ETH_TYPE_IPV6;
+
+    NET_BUFFER_NEXT_NB(buffer) = NULL;
+    NET_BUFFER_FIRST_MDL(buffer) = NET_BUFFER_CURRENT_MDL(buffer) = mdl;
+    NET_BUFFER_DATA_OFFSET(buffer) = NET_BUFFER_CURRENT_MDL_OFFSET(buffer) = 0;
+    NET_BUFFER_DATA_LENGTH(buffer) = bytes;
+
+    nbl->ParentNetBufferList = NULL; /* anything else crashes filters on receive */
+    nbl->SourceHandle = rx->batch.adapter->miniport;
+    nbl->NblFlags = 0;
+    nbl->Status = NDIS_STATUS_SUCCESS;
+    /* the slots every version of NDIS 6 has */
+    __builtin_memset(nbl->NetBufferListInfo, 0, sizeof(PVOID) * (NetBufferListHashInfo + 1));
+    NET_BUFFER_LIST_INFO(nbl, TcpIpChecksumNetBufferListInfo) = (PVOID)checksums;
+    NET_BUFFER_LIST_INFO(nbl, NetBufferListProtocolId) = (PVOID)(uintptr_t)__builtin_bswap16(protocol);
+    NET_BUFFER_LIST_MINIPORT_RESERVED(nbl)[0] = rx;
+    return nbl;
+}
+
+void rx_batch_return(NET_BUFFER_LIST *chain)
+{
+    while (chain) {
+        struct rx_batch *rx = NET_BUFFER_LIST_MINIPORT_RESERVED(chain)[0];
+        int32_t returned = 0;
+        /* A run of one batch; nothing of an NBL is touched after its batch may be gone. */
+        while (chain && NET_BUFFER_LIST_MINIPORT_RESERVED(chain)[0] == rx) {
+            chain = chain->Next;
+            returned++;
+        }
+        if (__atomic_sub_fetch(&rx->users, returned, __ATOMIC_ACQ_REL) == 0) {
+            __atomic_sub_fetch(&rx->batch.adapter->rx_outstanding_bytes, rx->batch.bytes, __ATOMIC_RELAXED);
+            rx_batch_free(rx);
+        }
+    }
+}

@@ -1,0 +1,186 @@
+/* Filling and encrypting a transmit batch: plaintext is read once, straight from the sender's MDLs, and its
+ * ciphertext lands in the batch buffer where the socket takes it from. */
+#include "adapter.h"
+#include "batch.h"
+#include "memory.h"
+#include "peer.h"
+#include "protocol/messages.h"
+#include "protocol/packet.h"
+#include "workspace.h"
+
+/* Above this much in the sockets, plaintext owners are completed only when the socket has taken the
+ * ciphertext: the one back-pressure that NDIS has. */
+#define TX_OUTSTANDING_MAX_BYTES (4 * 1024 * 1024)
+
+_Static_assert(MESSAGE_OVERHEAD_BYTES == MESSAGE_DATA_HEADER_BYTES + TAG_BYTES, "white paper 5.4.6");
+
+void nbl_chain_complete(struct adapter *adapter, struct nbl_chain *chain)
+{
+    if (!chain->head)
+        return;
+    uint32_t count = chain->count;
+    ULONG flags = KeGetCurrentIrql() >= DISPATCH_LEVEL ? NDIS_SEND_COMPLETE_FLAGS_DISPATCH_LEVEL : 0;
+    NdisMSendNetBufferListsComplete(adapter->miniport, chain->head, flags);
+    *chain = (struct nbl_chain){0};
+    ExReleaseRundownProtectionEx(&adapter->transmit_rundown, count);
+}
+
+bool tx_batch_room(const struct tx_batch *tx, uint32_t plaintext)
+{
+    if (tx->batch.count == 0)
+        return plaintext + MESSAGE_OVERHEAD_BYTES <= tx->buffer_bytes;
+    return tx->batch.count < tx->limit && tx->plaintext + plaintext <= BATCH_PLAINTEXT_BYTES &&
+           tx->used + plaintext + MESSAGE_OVERHEAD_BYTES + MESSAGE_PADDING_MAX_BYTES <= tx->buffer_bytes;
+}
+
+struct tx_packet *tx_batch_add(struct tx_batch *tx, uint32_t plaintext, uint32_t mtu)
+{
+    struct tx_packet *packet = &tx->packets[tx->batch.count++];
+    uint32_t padding = packet_padding(plaintext, mtu);
+    if (padding > PLAINTEXT_MAX_BYTES - plaintext)
+        padding = PLAINTEXT_MAX_BYTES - plaintext;
+    packet->offset = tx->used;
+    packet->plaintext = plaintext;
+    packet->padding = padding;
+    tx->used += plaintext + padding + MESSAGE_OVERHEAD_BYTES;
+    tx->plaintext += plaintext;
+    return packet;
+}
+
+/* Describes the plaintext of packet `i`.  When its MDLs are too many for the table (each packet behind it
+ * keeps room for one), it is copied to its place in the buffer and encrypted there.  False: an MDL cannot be
+ * mapped. */
+static bool describe_source(struct tx_batch *tx, struct workspace *workspace, uint32_t i,
+                            struct aead_item *item)
+{
+    const struct tx_packet *packet = &tx->packets[i];
+    item->source = &workspace->sources[workspace->sources_used];
+    item->source_count = 0;
+    if (packet->plaintext == 0)
+        return true;
+    if (packet->staged) {
+        workspace->sources[workspace->sources_used++] =
+            (struct aead_segment){(uint8_t *)packet->staged, packet->plaintext};
+        item->source_count = 1;
+        return true;
+    }
+    uint32_t behind = tx->batch.count - i - 1;
+    uint32_t limit = WORKSPACE_SEGMENTS - workspace->sources_used - behind;
+    MDL *mdl = NET_BUFFER_CURRENT_MDL(packet->buffer);
+    uint32_t offset = NET_BUFFER_CURRENT_MDL_OFFSET(packet->buffer);
+    item->source_count = workspace_add_mdl(workspace, mdl, offset, packet->plaintext, limit);
+    if (item->source_count > 0)
+        return true;
+    uint8_t *copy = tx->buffer + packet->offset + MESSAGE_DATA_HEADER_BYTES;
+    if (!mdl_copy(copy, mdl, offset, packet->plaintext))
+        return false;
+    workspace->sources[workspace->sources_used++] = (struct aead_segment){copy, packet->plaintext};
+    item->source_count = 1;
+    return true;
+}
+
+/* Links what was sealed, in order; counts and marks what was not. */
+static void link_messages(struct tx_batch *tx, const struct workspace *workspace)
+{
+    WSK_BUF_LIST **tail = &tx->first;
+    uint32_t lost = 0, item = 0;
+    for (uint32_t i = 0; i < tx->batch.count; i++) {
+        const struct tx_packet *packet = &tx->packets[i];
+        WSK_BUF_LIST *message = &tx->messages[i];
+        bool described = message->Buffer.Length != 0;
+        if (described && workspace->items[item++].ok) {
+            *tail = message;
+            tail = &message->Next;
+        } else {
+            lost++;
+            if (packet->nbl)
+                NET_BUFFER_LIST_STATUS(packet->nbl) = NDIS_STATUS_RESOURCES;
+        }
+    }
+    *tail = NULL;
+    if (lost)
+        drop_count(tx->batch.adapter, DROP_TX_MEMORY, lost);
+}
+
+static void staged_free_all(struct tx_batch *tx)
+{
+    while (tx->staged) {
+        struct staged_packet *next = tx->staged->next;
+        memory_free(MEMORY_STAGED, tx->staged, sizeof(*tx->staged) + tx->staged->bytes);
+        tx->staged = next;
+    }
+}
+
+static void spans_release(struct tx_batch *tx, struct nbl_chain *done)
+{
+    for (int i = 0; i < 2; i++) {
+        if (tx->span[i] && nbl_span_release(tx->span[i]))
+            nbl_chain_append(done, tx->span[i]);
+        tx->span[i] = NULL;
+    }
+}
+
+void tx_batch_abandon(struct tx_batch *tx, NDIS_STATUS status, struct nbl_chain *done)
+{
+    for (uint32_t i = 0; i < tx->batch.count; i++)
+        if (tx->packets[i].nbl)
+            NET_BUFFER_LIST_STATUS(tx->packets[i].nbl) = status;
+    tx->first = NULL;
+    spans_release(tx, done);
+    nbl_chain_move(done, &tx->nbls);
+    staged_free_all(tx);
+}
+
+void tx_batch_encrypt(struct tx_batch *tx, struct nbl_chain *done)
+{
+    const struct session *session = &tx->batch.session->session;
+    struct workspace *workspace = workspace_acquire();
+    uint32_t items = 0;
+
+    if (!workspace) {
+        drop_count(tx->batch.adapter, DROP_TX_MEMORY, tx->batch.count);
+        tx_batch_abandon(tx, NDIS_STATUS_RESOURCES, done);
+        return;
+    }
+    for (uint32_t i = 0; i < tx->batch.count; i++) {
+        const struct tx_packet *packet = &tx->packets[i];
+        struct aead_item *item = &workspace->items[items];
+        uint32_t sealed = packet->plaintext + packet->padding + TAG_BYTES;
+        uint8_t *message = tx->buffer + packet->offset;
+        WSK_BUF *buffer = &tx->messages[i].Buffer;
+
+        *buffer = (WSK_BUF){tx->mdl, packet->offset, 0};
+        if (!describe_source(tx, workspace, i, item))
+            continue;
+        buffer->Length = MESSAGE_DATA_HEADER_BYTES + sealed;
+        message_data_header_write((struct message_data_header *)message, session->remote_index,
+                                  tx->first_nonce + i);
+        workspace->destinations[items] = (struct aead_segment){message + MESSAGE_DATA_HEADER_BYTES, sealed};
+        item->key = session->send_key;
+        item->aad = NULL;
+        item->aad_length = 0;
+        item->destination = &workspace->destinations[items];
+        item->destination_count = 1;
+        item->padding = packet->padding;
+        aead_nonce_from_counter(item->nonce, tx->first_nonce + i);
+        items++;
+    }
+    aead_seal_batch(workspace->items, items, &workspace->aead);
+    link_messages(tx, workspace);
+    workspace_release(workspace);
+
+    staged_free_all(tx);
+    spans_release(tx, done);
+    tx->hold = tx->nbls.head && tx->first &&
+               __atomic_load_n(&tx->batch.adapter->tx_outstanding_bytes, __ATOMIC_RELAXED) >=
+                   TX_OUTSTANDING_MAX_BYTES;
+    if (!tx->hold)
+        nbl_chain_move(done, &tx->nbls);
+}
+
+void tx_batch_retire(struct tx_batch *tx)
+{
+    if (tx->hold)
+        nbl_chain_complete(tx->batch.adapter, &tx->nbls);
+    tx_batch_free(tx);
+}
