@@ -174,6 +174,34 @@ def test_definitions(declared):
     check(any("and in" in p for p in broken("hal.def", add={"KeSetEvent": False})), "a double export is refused")
 
 
+def test_runtime():
+    """The drivers' memory functions, natively and under the address sanitizer; a broken one must be noticed."""
+    scratch = os.path.join(ROOT, "build", "tests-nt-abi")
+    os.makedirs(scratch, exist_ok=True)
+    with open(os.path.join(ROOT, "nt", "runtime", "memory.c"), encoding="utf-8") as file:
+        right = file.read()
+    broken = right.replace("for (; n > 32; n -= 32, d += 32, s += 32)", "for (; n > 64; n -= 32, d += 32, s += 32)")
+    check(broken != right, "the memory functions could be broken for the control")
+    rename = [f"-D{name}=rt_{name}" for name in ("memcpy", "memmove", "memset", "memcmp")]
+
+    def run(name, text):
+        base = os.path.join(scratch, name)
+        with open(base + ".c", "w", encoding="utf-8") as file:
+            file.write(text)
+        flags = ["clang-19", "-std=gnu17", "-O2", "-g", "-fsanitize=address,undefined"]
+        subprocess.run([*flags, "-ffreestanding", "-fno-builtin", *rename, "-c", base + ".c", "-o", base + ".o"],
+                       check=True, timeout=120)
+        subprocess.run([*flags, *WARNINGS, "-I" + os.path.join(ROOT, "tests", "lib"), base + ".o",
+                        os.path.join(ROOT, "tests", "nt-abi", "runtime_test.c"), "-o", base], check=True, timeout=120)
+        return subprocess.run([base], capture_output=True, text=True, timeout=300)
+
+    good, bad = run("memory", right), run("memory-broken", broken)
+    summary = good.stdout.strip().split("\n")[-1]
+    check(good.returncode == 0, "the drivers' memory functions", good.stderr[:500])
+    check(bad.returncode != 0 and "memcpy" in bad.stderr, "a broken memcpy is noticed", bad.stderr[:500])
+    print(f"memory functions: {summary}")
+
+
 def main():
     declared = Declarations()
     test_layouts()
@@ -182,6 +210,7 @@ def main():
     test_completeness(declared)
     test_tables(declared)
     test_definitions(declared)
+    test_runtime()
     print(f"{counts['passed']} passed, {counts['failed']} failed, {counts['skipped']} skipped")
     return 0 if counts["passed"] and not counts["failed"] else 1
 
