@@ -39,7 +39,8 @@ static void destroy_device(void *body)
 }
 
 static OBJECT_TYPE device_type = {"Device", destroy_device};
-POBJECT_TYPE io_device_object_type = &device_type;
+static POBJECT_TYPE device_type_pointer = &device_type;
+POBJECT_TYPE *IoDeviceObjectType = &device_type_pointer;
 
 static bool copy_string(UNICODE_STRING *copy, const UNICODE_STRING *string)
 {

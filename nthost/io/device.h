@@ -14,7 +14,7 @@ DEVICE_OBJECT *device_stack_top(DEVICE_OBJECT *device);
 void device_reference(DEVICE_OBJECT *device);
 void device_dereference(DEVICE_OBJECT *device);
 
-extern struct _OBJECT_TYPE *io_device_object_type, *io_file_object_type;
+extern POBJECT_TYPE *IoDeviceObjectType, *IoFileObjectType; /* exported variables */
 
 /* Documented, and not needed by our own driver (so not declared in nt/): */
 NTKERNELAPI PDEVICE_OBJECT NTAPI IoAttachDeviceToDeviceStack(PDEVICE_OBJECT SourceDevice,

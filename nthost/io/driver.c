@@ -108,6 +108,7 @@ bool driver_stop(struct driver *driver)
     driver->object.DriverUnload(&driver->object);
     host_callback_end(&callback);
     work_drain();
+    work_shutdown();
     return true;
 }
 

@@ -31,7 +31,8 @@ struct io_file {
 };
 
 static OBJECT_TYPE file_type = {"File", NULL};
-POBJECT_TYPE io_file_object_type = &file_type;
+static POBJECT_TYPE file_type_pointer = &file_type;
+POBJECT_TYPE *IoFileObjectType = &file_type_pointer;
 
 /* ---- waiting for a request ---- */
 
