@@ -12,7 +12,7 @@ void *rt_memmove(void *destination, const void *source, size_t length);
 void *rt_memset(void *destination, int value, size_t length);
 int rt_memcmp(const void *left, const void *right, size_t length);
 
-#define AREA 8192
+#define AREA 16384
 
 static uint8_t actual[AREA], expected[AREA], source[AREA];
 
