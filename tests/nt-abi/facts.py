@@ -82,10 +82,14 @@ def irql_range(text):
         key, _, value = part.partition("=")
         if value not in levels:
             continue
-        if key in ("max", "at"):
+        if key in ("max", "at", "raises"):
+            # raises=X: callable from below and up to X
             high = max(high if high is not None else 0, levels[value])
         if key in ("min", "at"):
             low = levels[value]
+    if high is None and (low is not None or ">= DISPATCH_LEVEL" in documentation):
+        # only a lower bound is given
+        low, high = low if low is not None else 2, 15
     if high is None and documentation:
         words = documentation.replace("IRQL", " ").replace("<=", " ").split()
         first = words[0].strip("=.,") if words else ""
