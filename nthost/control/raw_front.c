@@ -74,7 +74,8 @@ static bool request_take(struct raw_request *request, void *into, uint32_t size)
 {
     if (request->header.length - request->at < size)
         return false;
-    memcpy(into, request->payload + request->at, size);
+    if (size) /* `into` may be NULL then */
+        memcpy(into, request->payload + request->at, size);
     request->at += size;
     return true;
 }
