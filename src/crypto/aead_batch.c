@@ -47,7 +47,8 @@ struct workspace {
 
 _Static_assert(sizeof(struct workspace) <= AEAD_WORKSPACE_BYTES, "the public workspace is too small");
 
-static const struct aead_core *const cores[] = {&aead_core_sse2};
+/* From the slowest to the fastest. */
+static const struct aead_core *const cores[] = {&aead_core_sse2, &aead_core_ssse3};
 static const struct aead_core *selected_core = &aead_core_sse2;
 
 uint32_t aead_core_select(uint32_t features)
@@ -118,11 +119,12 @@ static void pool_keystream(struct workspace *ws, const struct aead_core *core)
         }
     }
     if (filled > 0) {
-        for (uint32_t i = filled; i < core->lanes; i++) {
+        bool few = filled <= core->few_lanes;
+        for (uint32_t i = filled; i < (few ? core->few_lanes : core->lanes); i++) {
             ws->lanes[i] = ws->lanes[0];
             ws->lanes[i].out = ws->unused_lane;
         }
-        core->keystream(ws->lanes);
+        (few ? core->keystream_few : core->keystream)(ws->lanes);
     }
 }
 

@@ -44,13 +44,16 @@ struct aead_core {
     const char *name;
     uint32_t features; /* enum cpu_feature: all needed */
     uint32_t lanes;
+    uint32_t few_lanes;
     /* Computes `lanes` keystream blocks of arbitrary packets. */
     void (*keystream)(const struct aead_lane *lanes);
+    /* The same for few_lanes blocks, in less time. */
+    void (*keystream_few)(const struct aead_lane *lanes);
     /* Encrypts or decrypts a run; advances counter, pointers and feeds. */
     void (*run)(struct aead_run *run);
 };
 
-extern const struct aead_core aead_core_sse2;
+extern const struct aead_core aead_core_sse2, aead_core_ssse3;
 
 /* Selects the best core that needs no more than `features`; returns the features the selection can use. */
 uint32_t aead_core_select(uint32_t features);

@@ -17,13 +17,17 @@
 #define POLY_PER_GROUP        (10 * POLY_PER_DOUBLE_ROUND)
 
 typedef uint32_t words __attribute__((vector_size(4 * VL)));
+typedef uint8_t bytes __attribute__((vector_size(4 * VL)));
 typedef uint16_t halves __attribute__((vector_size(4 * VL)));
 typedef uint64_t doubles __attribute__((vector_size(4 * VL)));
 
 #define INLINE __attribute__((always_inline)) static inline
+/* For every loop over parts of the state: a state indexed at run time would live in memory. */
+#define UNROLLED _Pragma("clang loop unroll(full)")
 
 #if AEAD_VECTOR_LANES == 4
 #define HALVES_SWAPPED(x)        __builtin_shufflevector(x, x, 1, 0, 3, 2, 5, 4, 7, 6)
+#define BYTES_ROTATED(x)         __builtin_shufflevector(x, x, 3, 0, 1, 2, 7, 4, 5, 6, 11, 8, 9, 10, 15, 12, 13, 14)
 #define INTERLEAVE_LOW_32(a, b)  __builtin_shufflevector(a, b, 0, 4, 1, 5)
 #define INTERLEAVE_HIGH_32(a, b) __builtin_shufflevector(a, b, 2, 6, 3, 7)
 #define INTERLEAVE_LOW_64(a, b)  ((words)__builtin_shufflevector((doubles)(a), (doubles)(b), 0, 2))
@@ -43,12 +47,21 @@ INLINE words rotate(words value, int bits)
     return value << bits | value >> (32 - bits);
 }
 
+INLINE words rotate_8(words value)
+{
+#if defined(__SSSE3__)
+    return (words)BYTES_ROTATED((bytes)value);
+#else
+    return rotate(value, 8);
+#endif
+}
+
 /* Four quarter rounds, two and two side by side: more at once, and their temporaries would not fit into 16
  * registers. */
 INLINE void quarter_rounds(words x[16], int b, int c, int d)
 {
-#pragma clang loop unroll(full)
-    for (int i = 0; i < 4; i += 2) {
+    UNROLLED for (int i = 0; i < 4; i += 2)
+    {
         words *a0 = &x[i], *b0 = &x[4 + (i + b) % 4], *c0 = &x[8 + (i + c) % 4], *d0 = &x[12 + (i + d) % 4];
         words *a1 = &x[i + 1], *b1 = &x[4 + (i + 1 + b) % 4], *c1 = &x[8 + (i + 1 + c) % 4];
         words *d1 = &x[12 + (i + 1 + d) % 4];
@@ -57,7 +70,7 @@ INLINE void quarter_rounds(words x[16], int b, int c, int d)
         *c0 += *d0, *c1 += *d1;
         *b0 = rotate(*b0 ^ *c0, 12), *b1 = rotate(*b1 ^ *c1, 12);
         *a0 += *b0, *a1 += *b1;
-        *d0 = rotate(*d0 ^ *a0, 8), *d1 = rotate(*d1 ^ *a1, 8);
+        *d0 = rotate_8(*d0 ^ *a0), *d1 = rotate_8(*d1 ^ *a1);
         *c0 += *d0, *c1 += *d1;
         *b0 = rotate(*b0 ^ *c0, 7), *b1 = rotate(*b1 ^ *c1, 7);
     }
@@ -97,18 +110,14 @@ INLINE void gather_row(words initial[16], int first, const uint8_t *rows[VL])
     transpose(&initial[first], &initial[first + 1], &initial[first + 2], &initial[first + 3]);
 }
 
-INLINE void all_quarter_rounds(words x[SETS][16], int b, int c, int d)
-{
-    for (int set = 0; set < SETS; set++)
-        quarter_rounds(x[set], b, c, d);
-}
-
-static void core_keystream(const struct aead_lane *lanes)
+/* Keystream of `sets` * VL lanes; `sets` is a constant in each use. */
+INLINE void keystream_of_sets(const struct aead_lane *lanes, int sets)
 {
     words initial[SETS][16], x[SETS][16];
     const uint8_t *rows[VL];
 
-    for (int set = 0; set < SETS; set++) {
+    UNROLLED for (int set = 0; set < sets; set++)
+    {
         const struct aead_lane *first = lanes + VL * set;
         constants(initial[set]);
         for (int i = 0; i < VL; i++)
@@ -125,12 +134,14 @@ static void core_keystream(const struct aead_lane *lanes)
     }
 #pragma clang loop unroll(disable)
     for (int i = 0; i < 10; i++) {
-        all_quarter_rounds(x, 0, 0, 0);
-        all_quarter_rounds(x, 1, 2, 3);
+        UNROLLED for (int set = 0; set < sets; set++) quarter_rounds(x[set], 0, 0, 0);
+        UNROLLED for (int set = 0; set < sets; set++) quarter_rounds(x[set], 1, 2, 3);
     }
-    for (int set = 0; set < SETS; set++) {
+    UNROLLED for (int set = 0; set < sets; set++)
+    {
         const struct aead_lane *first = lanes + VL * set;
-        for (int q = 0; q < 16; q += 4) {
+        UNROLLED for (int q = 0; q < 16; q += 4)
+        {
             for (int i = q; i < q + 4; i++)
                 x[set][i] += initial[set][i];
             transpose(&x[set][q], &x[set][q + 1], &x[set][q + 2], &x[set][q + 3]);
@@ -142,20 +153,32 @@ static void core_keystream(const struct aead_lane *lanes)
     secure_zero(initial, sizeof initial);
 }
 
+static void core_keystream(const struct aead_lane *lanes)
+{
+    keystream_of_sets(lanes, SETS);
+}
+
+static void core_keystream_few(const struct aead_lane *lanes)
+{
+    keystream_of_sets(lanes, 1);
+}
+
 INLINE void xor_16(uint8_t *destination, const uint8_t *source, const uint8_t *keystream)
 {
     typedef uint64_t row __attribute__((vector_size(16), aligned(1), may_alias));
     *(row *)destination = *(const row *)source ^ *(const row *)keystream;
 }
 
-/* Half a double round of all states, with half a double round's Poly1305 blocks in between.  The loops are
- * unrolled by hand or by constant bounds: a state indexed at run time would live in memory. */
+/* Half a double round of all states, each followed by its share of the half's Poly1305 blocks. */
 #define WOVEN_QUARTER_ROUNDS(b, c, d)                                                                        \
-    for (int set = 0; set < SETS; set++) {                                                                   \
+    UNROLLED for (int set = 0; set < SETS; set++)                                                            \
+    {                                                                                                        \
+        const int done = set * POLY_PER_DOUBLE_ROUND / 2 / SETS;                                             \
+        const int due = (set + 1) * POLY_PER_DOUBLE_ROUND / 2 / SETS;                                        \
         quarter_rounds(x[set], b, c, d);                                                                     \
-        for (int k = 0; k < POLY_PER_DOUBLE_ROUND / 2 / SETS; k++, data += POLY1305_BLOCK_BYTES)             \
-            poly1305_step(&h0, &h1, &h2, r0, r1, s1, data);                                                  \
-    }
+        UNROLLED for (int k = done; k < due; k++) poly1305_step(&h0, &h1, &h2, r0, r1, s1, data + 16 * k);   \
+    }                                                                                                        \
+    data += POLY1305_BLOCK_BYTES * (POLY_PER_DOUBLE_ROUND / 2)
 
 static void core_run(struct aead_run *run)
 {
@@ -178,20 +201,21 @@ static void core_run(struct aead_run *run)
         const uint64_t r0 = feed->poly->r0, r1 = feed->poly->r1, s1 = r1 + (r1 >> 2);
         int woven = (int)(absorbed / POLY_PER_DOUBLE_ROUND);
 
-        for (int set = 0; set < SETS; set++) {
+        UNROLLED for (int set = 0; set < SETS; set++)
+        {
             for (int i = 0; i < 16; i++)
                 x[set][i] = initial[i];
             x[set][12] += VL * (uint32_t)set;
         }
 #pragma clang loop unroll(disable)
         for (int i = 0; i < woven; i++) {
-            WOVEN_QUARTER_ROUNDS(0, 0, 0)
-            WOVEN_QUARTER_ROUNDS(1, 2, 3)
+            WOVEN_QUARTER_ROUNDS(0, 0, 0);
+            WOVEN_QUARTER_ROUNDS(1, 2, 3);
         }
 #pragma clang loop unroll(disable)
         for (int i = woven; i < 10; i++) {
-            all_quarter_rounds(x, 0, 0, 0);
-            all_quarter_rounds(x, 1, 2, 3);
+            UNROLLED for (int set = 0; set < SETS; set++) quarter_rounds(x[set], 0, 0, 0);
+            UNROLLED for (int set = 0; set < SETS; set++) quarter_rounds(x[set], 1, 2, 3);
         }
         feed->poly->h0 = h0;
         feed->poly->h1 = h1;
@@ -199,9 +223,11 @@ static void core_run(struct aead_run *run)
         feed->data = data;
         feed->blocks -= POLY_PER_DOUBLE_ROUND * (size_t)woven;
 
-        for (int set = 0; set < SETS; set++) {
+        UNROLLED for (int set = 0; set < SETS; set++)
+        {
             x[set][12] += VL * (uint32_t)set;
-            for (int q = 0; q < 16; q += 4) {
+            UNROLLED for (int q = 0; q < 16; q += 4)
+            {
                 for (int i = q; i < q + 4; i++)
                     x[set][i] += initial[i];
                 transpose(&x[set][q], &x[set][q + 1], &x[set][q + 2], &x[set][q + 3]);

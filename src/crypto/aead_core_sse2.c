@@ -7,6 +7,8 @@ const struct aead_core aead_core_sse2 = {
     .name = "sse2",
     .features = 0,
     .lanes = LANES,
+    .few_lanes = VL,
     .keystream = core_keystream,
+    .keystream_few = core_keystream_few,
     .run = core_run,
 };

@@ -1,6 +1,7 @@
 /* Runs one operation with its secrets marked as undefined memory: under valgrind's memcheck every branch and
  * every address that depends on a secret is then an error.  The leaky operations are the positive controls,
- * "innocent" shows that the marks and nothing else make them fire.  constant_time_probe OPERATION */
+ * "innocent" shows that the marks and nothing else make them fire.  constant_time_probe OPERATION
+ * [baseline] */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 #include "crypto/aead_batch.h"
 #include "crypto/blake2s.h"
 #include "crypto/chacha20poly1305.h"
+#include "crypto/cpu_features.h"
 #include "crypto/secure_memory.h"
 #include "crypto/x25519.h"
 #include "crypto/xchacha20poly1305.h"
@@ -156,7 +158,9 @@ __attribute__((noinline)) static void leaky_lookup(const uint8_t *secret)
 
 int main(int argc, char **argv)
 {
-    const char *operation = argc == 2 ? argv[1] : "";
+    const char *operation = argc >= 2 ? argv[1] : "";
+    if (argc < 3 || strcmp(argv[2], "baseline") != 0)
+        cpu_features_use(cpu_features_detect());
     for (int i = 0; i < 32; i++) {
         keys[0][i] = (uint8_t)(i * 11 + 1);
         keys[1][i] = (uint8_t)(i * 5 + 2);
@@ -199,9 +203,9 @@ int main(int argc, char **argv)
         leaky_branch(keys[0], keys[1]);
         leaky_lookup(keys[0]);
     } else {
-        fprintf(stderr,
-                "usage: constant_time_probe aead-seal|aead-open|chacha20poly1305|xchacha20poly1305|blake2s|"
-                "x25519|comparison|leaky-branch|leaky-lookup|leaky-tag|innocent\n");
+        fprintf(stderr, "usage: constant_time_probe OPERATION [baseline]\nOPERATION: "
+                        "aead-seal|aead-open|chacha20poly1305|xchacha20poly1305|blake2s|"
+                        "x25519|comparison|leaky-branch|leaky-lookup|leaky-tag|innocent\n");
         return 2;
     }
     puts("done");

@@ -1,6 +1,7 @@
 /* crypto_self_test passes, and names the primitive when one is broken: each is wrapped by the linker (--wrap)
  * and spoilt in turn. */
 #include "check.h"
+#include "cpu_paths.h"
 #include "crypto/aead_batch.h"
 #include "crypto/blake2s.h"
 #include "crypto/chacha20.h"
@@ -88,6 +89,7 @@ int main(void)
         [OPEN_RESULT] = "ChaCha20-Poly1305 batch",
         [OPEN_TEXT] = "ChaCha20-Poly1305 batch",
     };
+    FOR_EACH_CPU_PATH(i)
     CHECK(crypto_self_test(&workspace) == NULL);
     for (broken = BLOCK; broken <= OPEN_TEXT; broken++) {
         const char *found = crypto_self_test(&workspace);

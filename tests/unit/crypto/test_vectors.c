@@ -2,6 +2,7 @@
  * BLAKE2s, which no document gives vectors for, against values of Python's hashlib and hmac. */
 #include "aead_one.h"
 #include "check.h"
+#include "cpu_paths.h"
 #include "crypto/blake2s.h"
 #include "crypto/chacha20.h"
 #include "crypto/chacha20poly1305.h"
@@ -392,6 +393,8 @@ static void test_secure_memory(void)
 static void test_features(void)
 {
     CHECK(cpu_features_in_use() == 0);
+    cpu_features_use(1u << 31); /* nothing that a core knows */
+    CHECK(cpu_features_in_use() == 0);
     cpu_features_use(cpu_features_detect());
     CHECK((cpu_features_in_use() & ~cpu_features_detect()) == 0);
     cpu_features_use(0);
@@ -404,14 +407,15 @@ static void test_features(void)
 
 int main(void)
 {
+    test_features();
     test_chacha20();
     test_poly1305();
+    FOR_EACH_CPU_PATH(i)
     test_aead();
     test_xchacha();
     test_blake2s();
     test_hmac_hkdf();
     test_x25519();
     test_secure_memory();
-    test_features();
     return check_summary();
 }

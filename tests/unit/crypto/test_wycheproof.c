@@ -7,6 +7,7 @@
 
 #include "aead_one.h"
 #include "check.h"
+#include "cpu_paths.h"
 #include "crypto/chacha20poly1305.h"
 #include "crypto/x25519.h"
 #include "crypto/xchacha20poly1305.h"
@@ -118,6 +119,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: test_crypto_wycheproof DIRECTORY\n");
         return 2;
     }
+    FOR_EACH_CPU_PATH(i)
     run_file(argv[1], "chacha20_poly1305_test.json", 0);
     run_file(argv[1], "xchacha20_poly1305_test.json", 1);
     run_file(argv[1], "x25519_test.json", 2);
