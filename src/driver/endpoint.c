@@ -1,5 +1,5 @@
-/* A peer's endpoint behind a sequence counter: readers copy and look whether a writer was there meanwhile, writers
- * hold the cell's lock. */
+/* A peer's endpoint behind a sequence counter: readers copy and look whether a writer was there meanwhile,
+ * writers hold the cell's lock. */
 #include "endpoint.h"
 
 void endpoint_initialize(struct endpoint_cell *cell)
@@ -8,8 +8,8 @@ void endpoint_initialize(struct endpoint_cell *cell)
     KeInitializeSpinLock(&cell->lock);
 }
 
-/* The copy races with a writer on purpose: word by word with relaxed atomics, so that a torn copy is seen by the
- * counter and never by the compiler. */
+/* The copy races with a writer on purpose: word by word with relaxed atomics, so that a torn copy is seen by
+ * the counter and never by the compiler. */
 _Static_assert(sizeof(struct endpoint) % sizeof(uint32_t) == 0, "copied in words");
 static void copy_words(volatile uint32_t *to, const volatile uint32_t *from)
 {
@@ -63,8 +63,8 @@ void endpoint_set(struct endpoint_cell *cell, const SOCKADDR_INET *remote)
     KeReleaseSpinLock(&cell->lock, irql);
 }
 
-static bool learned_already(const struct endpoint *value, const SOCKADDR_INET *remote, const SOCKADDR_INET *local,
-                            uint32_t ifindex)
+static bool learned_already(const struct endpoint *value, const SOCKADDR_INET *remote,
+                            const SOCKADDR_INET *local, uint32_t ifindex)
 {
     return same_address(&value->remote, remote, true) && value->local_ifindex == ifindex &&
            (ifindex == 0 || same_address(&value->local, local, false));
@@ -99,8 +99,8 @@ void endpoint_forget_source(struct endpoint_cell *cell)
     KeReleaseSpinLock(&cell->lock, irql);
 }
 
-bool endpoint_resolved(struct endpoint_cell *cell, uint32_t update, const SOCKADDR_INET *local, uint32_t ifindex,
-                       uint32_t generation, bool unreachable)
+bool endpoint_resolved(struct endpoint_cell *cell, uint32_t update, const SOCKADDR_INET *local,
+                       uint32_t ifindex, uint32_t generation, bool unreachable)
 {
     KIRQL irql = KeAcquireSpinLockRaiseToDpc(&cell->lock);
     bool current = cell->update == update;

@@ -6,7 +6,11 @@
 #include "adapter.h"
 #include "nt/wsk.h"
 
-/* WskReceiveFromEvent of both sockets. Returns STATUS_SUCCESS when every datagram is done with,
- * STATUS_PENDING when some are kept until WskRelease. IRQL <= DISPATCH_LEVEL. */
+struct udp_socket;
+
+/* WskReceiveFromEvent of both sockets.  Returns STATUS_SUCCESS when every datagram is done with and the chain
+ * is as it came; STATUS_PENDING when the chain was taken apart: each datagram was or will be released by us
+ * (WskRelease). IRQL
+ * <= DISPATCH_LEVEL. */
 NTSTATUS receive_datagrams(struct adapter *adapter, WSK_DATAGRAM_INDICATION *chain,
                            struct udp_socket *socket);

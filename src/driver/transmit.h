@@ -8,10 +8,12 @@
 
 /* MiniportSendNetBufferLists. IRQL <= DISPATCH_LEVEL. */
 void transmit_send(struct adapter *adapter, NET_BUFFER_LIST *chain, ULONG send_flags);
-/* Sends what waits for a session, now that there is one. IRQL <= DISPATCH_LEVEL. */
-void transmit_flush_staged(struct peer *peer);
+/* Sends what waits for a session, now that there is one; true if something was sent.  The caller holds the
+ * peer (a reference or an epoch).  IRQL <= DISPATCH_LEVEL. */
+bool transmit_flush_staged(struct peer *peer);
 /* Drops what waits (gave up, removal, down), counted. */
 void transmit_purge_staged(struct peer *peer);
-/* Sends an empty message (keepalive, key confirmation) on the current session; asks for a handshake if there
- * is none and stages it. IRQL <= DISPATCH_LEVEL. */
+/* Sends an empty message (keepalive, key confirmation) on the current session, or what is staged instead;
+ * without a session asks for a handshake and stages it.  The caller holds the peer.  IRQL <= DISPATCH_LEVEL.
+ */
 void transmit_keepalive(struct peer *peer);

@@ -7,26 +7,41 @@
 #include "endpoint.h"
 
 struct adapter;
+struct udp_socket;
 
-/* Driver-wide WSK registration. PASSIVE_LEVEL. */
-NTSTATUS wsk_ensure_registered(void); /* bounded wait for the provider; may be retried */
-void wsk_deregister(void);            /* unload */
+/* ---- wsk.c: driver-wide WSK registration ---- */
+/* Registers on the first call; waits for the provider up to WSK_CAPTURE_TIMEOUT_MS.  After a failure (also
+ * STATUS_DEVICE_NOT_READY: no provider yet) it may be called again.  PASSIVE_LEVEL. */
+#define WSK_CAPTURE_TIMEOUT_MS 3000
+NTSTATUS wsk_ensure_registered(void);
+void wsk_initialize(void); /* DriverEntry */
+void wsk_deregister(void); /* unload; every socket is closed. PASSIVE_LEVEL */
 
 /* Opens both sockets (a family that the transport list lacks is left out), v6 on v4's port; port 0 chooses
- * one, with up to 100 retries.  `owner` = process for firewall rules.  On success the adapter's sockets are
- * replaced (new bound before old closed) and the port stored.  STATUS_ADDRESS_ALREADY_EXISTS when the port is
- * taken.  PASSIVE_LEVEL, config lock held. */
+ * one, with up to 100 retries.  Owner = adapter->socket_owner, for firewall rules.  On success the adapter's
+ * sockets are replaced (new bound before old closed) and the port returned.  STATUS_ADDRESS_ALREADY_EXISTS
+ * when the port is taken; on failure the old sockets stay.  PASSIVE_LEVEL, config lock held. */
 NTSTATUS udp_sockets_open(struct adapter *adapter, uint16_t port, uint16_t *bound_port);
-/* Unpublishes, waits for senders and callbacks to leave, closes. PASSIVE_LEVEL. */
+/* Unpublishes, waits for senders and kept datagrams, closes (then no callback runs any more). PASSIVE_LEVEL.
+ */
 void udp_sockets_close(struct adapter *adapter);
 
-/* Sends the messages of a finished batch to the endpoint, one WskSendMessages call; takes the batch over and
- * frees it when the socket is done.  Errors are counted and logged (limited). No lock held.  IRQL <=
- * DISPATCH_LEVEL. */
+/* Sends the messages of an encrypted batch to the endpoint, one WskSendMessages call; takes the batch over
+ * and retires it when the socket is done (perhaps before the call returns).  Errors are counted and logged
+ * (limited). No lock held.  IRQL <= DISPATCH_LEVEL. */
 void udp_send_batch(struct tx_batch *batch, const struct endpoint *endpoint);
 /* One small message (handshake, cookie reply), copied.  IRQL <= DISPATCH_LEVEL. */
 NTSTATUS udp_send_message(struct adapter *adapter, const struct endpoint *endpoint, const void *message,
                           uint32_t bytes);
 
-/* Reads local address and interface of a datagram from its control data. False when there is none. */
-bool udp_local_of_datagram(const WSK_DATAGRAM_INDICATION *datagram, SOCKADDR_INET *local, uint32_t *ifindex);
+/* Keeps the socket open for datagrams that were kept in its callback; false: it is closing.  Released by
+ * udp_socket_unhold.  IRQL <= DISPATCH_LEVEL. */
+bool udp_socket_hold(struct udp_socket *socket);
+void udp_socket_unhold(struct udp_socket *socket);
+/* Gives kept datagrams back, a chain in one call. In the callback that brought them, or with a hold.  IRQL <=
+ * DISPATCH_LEVEL. */
+void udp_release_datagrams(struct udp_socket *socket, WSK_DATAGRAM_INDICATION *chain);
+
+/* Sender, and the local address and interface on which a datagram came in (ifindex 0: not known).  All of
+ * `origin` is written, so that two can be compared as memory. */
+void udp_origin_of_datagram(const WSK_DATAGRAM_INDICATION *datagram, struct rx_origin *origin);

@@ -1,0 +1,15 @@
+/* Packets that wait for a session: copies, so that the sender's NBLs are completed at once; bounded in number
+ * and bytes, the oldest dropped first.  Internal to the transmit side; the verbs for others are in
+ * transmit.h. */
+#pragma once
+
+#include "peer.h"
+
+/* Copies a packet to the end of the queue.  `buffer` NULL: an empty message.  False: no memory, or an MDL
+ * that cannot be mapped; counted.  IRQL <= DISPATCH_LEVEL. */
+bool staged_append(struct peer *peer, const NET_BUFFER *buffer, uint8_t version);
+/* Is anything waiting?  A hint without the lock, exact under peer->staged_lock. */
+static inline bool staged_is_empty(const struct peer *peer)
+{
+    return __atomic_load_n(&peer->staged_count, __ATOMIC_RELAXED) == 0;
+}

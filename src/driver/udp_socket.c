@@ -1,0 +1,207 @@
+/* A pair of sockets: made, bound to one port, published; unpublished and closed.  Requests are synchronous
+ * and at PASSIVE_LEVEL; what happens per packet is in udp_send.c and receive.c. */
+#include "udp_socket.h"
+#include "adapter.h"
+#include "driver.h"
+#include "epoch.h"
+#include "memory.h"
+#include "receive.h"
+#include "udp_socket_private.h"
+#include "wsk.h"
+
+/* IPv6 must get the port that IPv4 was given; how often another one is tried when it is taken. */
+#define PORT_RETRIES 100
+
+static NTSTATUS NTAPI receive_from_event(PVOID context, ULONG flags, PWSK_DATAGRAM_INDICATION chain)
+{
+    struct udp_socket *socket = context;
+    (void)flags;
+    if (!chain) /* the system closed the socket; it is closed on our side by Down */
+        return STATUS_SUCCESS;
+    return receive_datagrams(socket->adapter, chain, socket);
+}
+
+static const WSK_CLIENT_DATAGRAM_DISPATCH socket_dispatch = {.WskReceiveFromEvent = receive_from_event};
+
+/* ---- requests ---- */
+
+static NTSTATUS set_option(struct udp_socket *socket, ULONG level, ULONG option, ULONG value)
+{
+    IRP *irp = wsk_request_begin(&socket->request);
+    NTSTATUS status = socket->dispatch->WskControlSocket(socket->wsk, WskSetOption, option, level,
+                                                         sizeof(value), &value, 0, NULL, NULL, irp);
+    return wsk_request_end(&socket->request, status, NULL);
+}
+
+static NTSTATUS set_options(struct udp_socket *socket)
+{
+    if (socket->family == AF_INET)
+        return set_option(socket, IPPROTO_IP_LEVEL, IP_PKTINFO, TRUE);
+    NTSTATUS status = set_option(socket, IPPROTO_IPV6, IPV6_V6ONLY, TRUE);
+    return NT_SUCCESS(status) ? set_option(socket, IPPROTO_IPV6, IPV6_PKTINFO, TRUE) : status;
+}
+
+static NTSTATUS bind_any(struct udp_socket *socket, uint16_t port)
+{
+    SOCKADDR_INET any = {0};
+    any.si_family = socket->family;
+    any.Ipv4.sin_port = __builtin_bswap16(port); /* at the same place in both families */
+    IRP *irp = wsk_request_begin(&socket->request);
+    NTSTATUS status = socket->dispatch->WskBind(socket->wsk, (PSOCKADDR)&any, 0, irp);
+    return wsk_request_end(&socket->request, status, NULL);
+}
+_Static_assert(offsetof(SOCKADDR_IN, sin_port) == offsetof(SOCKADDR_IN6, sin6_port), "bind_any");
+
+static NTSTATUS local_port(struct udp_socket *socket, uint16_t *port)
+{
+    SOCKADDR_INET local = {0};
+    IRP *irp = wsk_request_begin(&socket->request);
+    NTSTATUS status = socket->dispatch->WskGetLocalAddress(socket->wsk, (PSOCKADDR)&local, irp);
+    status = wsk_request_end(&socket->request, status, NULL);
+    if (NT_SUCCESS(status))
+        *port = __builtin_bswap16(local.Ipv4.sin_port);
+    return status;
+}
+
+static void close_wsk(struct udp_socket *socket)
+{
+    if (!socket->wsk)
+        return;
+    IRP *irp = wsk_request_begin(&socket->request);
+    NTSTATUS status = socket->dispatch->WskCloseSocket(socket->wsk, irp);
+    wsk_request_end(&socket->request, status, NULL);
+    socket->wsk = NULL;
+}
+
+/* ---- one socket ---- */
+
+static void socket_free(struct udp_socket *socket)
+{
+    if (!socket)
+        return;
+    close_wsk(socket);
+    wsk_request_uninitialize(&socket->request);
+    memory_free(MEMORY_SOCKET, socket, sizeof(*socket));
+}
+
+/* Makes and binds a socket; `*port` 0 becomes the port that the system chose. */
+static NTSTATUS socket_create(struct adapter *adapter, ADDRESS_FAMILY family, uint16_t *port,
+                              struct udp_socket **created)
+{
+    const WSK_PROVIDER_NPI *provider = wsk_provider();
+    ULONG_PTR information = 0;
+    struct udp_socket *socket = memory_allocate(MEMORY_SOCKET, sizeof(*socket));
+    if (!socket)
+        return STATUS_INSUFFICIENT_RESOURCES;
+    socket->adapter = adapter;
+    socket->family = family;
+    ExInitializeRundownProtection(&socket->rundown);
+    if (!wsk_request_initialize(&socket->request)) {
+        memory_free(MEMORY_SOCKET, socket, sizeof(*socket));
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
+    IRP *irp = wsk_request_begin(&socket->request);
+    NTSTATUS status = provider->Dispatch->WskSocket(provider->Client, family, SOCK_DGRAM, IPPROTO_UDP,
+                                                    WSK_FLAG_DATAGRAM_SOCKET, socket, &socket_dispatch,
+                                                    adapter->socket_owner, NULL, NULL, irp);
+    status = wsk_request_end(&socket->request, status, &information);
+    if (NT_SUCCESS(status)) {
+        socket->wsk = (PWSK_SOCKET)information;
+        socket->dispatch = socket->wsk->Dispatch;
+        status = set_options(socket);
+    }
+    if (NT_SUCCESS(status))
+        status = bind_any(socket, *port);
+    if (NT_SUCCESS(status) && *port == 0)
+        status = local_port(socket, port);
+    if (!NT_SUCCESS(status)) {
+        socket_free(socket);
+        return status;
+    }
+    *created = socket;
+    return STATUS_SUCCESS;
+}
+
+static bool is_port_conflict(NTSTATUS status)
+{
+    return status == STATUS_ADDRESS_ALREADY_EXISTS || status == STATUS_SHARING_VIOLATION ||
+           status == STATUS_ADDRESS_ALREADY_ASSOCIATED;
+}
+
+/* Both families on one port. */
+static NTSTATUS pair_create(struct adapter *adapter, uint16_t wanted, uint16_t *port,
+                            struct udp_socket **socket4, struct udp_socket **socket6)
+{
+    bool has4 = wsk_has_family(AF_INET), has6 = wsk_has_family(AF_INET6);
+    NTSTATUS status = has4 || has6 ? STATUS_SUCCESS : STATUS_NOT_SUPPORTED;
+    for (int attempt = 0; NT_SUCCESS(status); attempt++) {
+        *socket4 = *socket6 = NULL;
+        *port = wanted; /* the port of the last attempt is no part of this one */
+        if (has4)
+            status = socket_create(adapter, AF_INET, port, socket4);
+        if (NT_SUCCESS(status) && has6)
+            status = socket_create(adapter, AF_INET6, port, socket6);
+        if (NT_SUCCESS(status))
+            return STATUS_SUCCESS;
+        bool again = is_port_conflict(status) && wanted == 0 && *socket4 && attempt < PORT_RETRIES;
+        socket_free(*socket4);
+        *socket4 = NULL;
+        if (again)
+            status = STATUS_SUCCESS;
+    }
+    return is_port_conflict(status) ? STATUS_ADDRESS_ALREADY_EXISTS : status;
+}
+
+/* ---- publication ---- */
+
+/* Puts the pair in the place of the present one, which is then closed: nobody finds it any more, its senders
+ * and kept datagrams come to an end, and WskCloseSocket completes when no callback runs. */
+static void publish(struct adapter *adapter, struct udp_socket *socket4, struct udp_socket *socket6)
+{
+    struct udp_socket *old[2] = {
+        __atomic_exchange_n(&adapter->socket4, socket4, __ATOMIC_ACQ_REL),
+        __atomic_exchange_n(&adapter->socket6, socket6, __ATOMIC_ACQ_REL),
+    };
+    if (!old[0] && !old[1])
+        return;
+    epoch_synchronize();
+    for (int i = 0; i < 2; i++) {
+        if (!old[i])
+            continue;
+        ExWaitForRundownProtectionRelease(&old[i]->rundown);
+        socket_free(old[i]);
+    }
+}
+
+NTSTATUS udp_sockets_open(struct adapter *adapter, uint16_t port, uint16_t *bound_port)
+{
+    struct udp_socket *socket4 = NULL, *socket6 = NULL;
+    NTSTATUS status = wsk_ensure_registered();
+    if (!NT_SUCCESS(status))
+        return status;
+    status = pair_create(adapter, port, bound_port, &socket4, &socket6);
+    if (NT_SUCCESS(status))
+        publish(adapter, socket4, socket6);
+    return status;
+}
+
+void udp_sockets_close(struct adapter *adapter)
+{
+    publish(adapter, NULL, NULL);
+}
+
+bool udp_socket_hold(struct udp_socket *socket)
+{
+    return ExAcquireRundownProtection(&socket->rundown);
+}
+
+void udp_socket_unhold(struct udp_socket *socket)
+{
+    ExReleaseRundownProtection(&socket->rundown);
+}
+
+void udp_release_datagrams(struct udp_socket *socket, WSK_DATAGRAM_INDICATION *chain)
+{
+    if (chain)
+        socket->dispatch->WskRelease(socket->wsk, chain);
+}

@@ -1,0 +1,16 @@
+/* A socket's members.  Internal to udp_socket.c and udp_send.c. */
+#pragma once
+
+#include "udp_socket.h"
+#include "wsk.h"
+
+#define IPPROTO_IP_LEVEL 0 /* IPPROTO_IP of ws2def.h, as an option level */
+
+struct udp_socket {
+    struct adapter *adapter;
+    ADDRESS_FAMILY family;
+    PWSK_SOCKET wsk;
+    const WSK_PROVIDER_DATAGRAM_DISPATCH *dispatch;
+    EX_RUNDOWN_REF rundown;     /* one per send under way and per batch with kept datagrams */
+    struct wsk_request request; /* making and closing, one at a time */
+};
