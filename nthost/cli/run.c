@@ -94,7 +94,7 @@ static bool session_start(struct session *session)
     const struct run_options *options = &session->options;
     char error[8192] = ""; /* names every import that is missing */
     if (!driver_load(options->driver, &session->driver, error, sizeof error)) {
-        cli_error("%s was not loaded: %s", options->driver, error);
+        cli_error("the driver was not loaded: %s", error);
         return false;
     }
     struct ndis_adapter_options adapter = {options->name, options->mtu, options->no_offload};
