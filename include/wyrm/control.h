@@ -88,9 +88,9 @@ enum {
 
 /* ---- structures; in a buffer they stand one after the other without gaps ---- */
 struct wyrm_ioctl_interface {
-    WYRM_CONTROL_ALIGN uint32_t flags; /* WYRM_INTERFACE_* */
-    uint16_t listen_port;              /* host order; 0 on SET: any free port */
-    uint8_t private_key[WYRM_KEY_LENGTH];
+    WYRM_CONTROL_ALIGN uint32_t flags;    /* WYRM_INTERFACE_* */
+    uint16_t listen_port;                 /* host order; 0 on SET: any free port */
+    uint8_t private_key[WYRM_KEY_LENGTH]; /* all zero on SET: take the identity away */
     uint8_t public_key[WYRM_KEY_LENGTH];
     uint8_t padding_0[2];
     uint32_t peers_count; /* number of wyrm_ioctl_peer that follow */

@@ -80,29 +80,6 @@ static int serve_get(struct wg_client *client, struct secure_buffer *answer)
     return error;
 }
 
-/* The driver's SET cannot take an identity away (an all-zero key would become a key that everybody knows), so
- * that request is only accepted where there is nothing to take away. */
-static int refuse_clearing_key(struct wg_client *client, struct wg_set *set)
-{
-    struct secure_buffer config = {0};
-    struct wyrm_ioctl_interface interface;
-    int error = config_get(client, &config);
-    if (!error && config.length < sizeof interface)
-        error = EPROTO;
-    if (!error) {
-        memcpy(&interface, config.data, sizeof interface);
-        if (interface.flags & WYRM_INTERFACE_HAS_PRIVATE_KEY) {
-            host_warn("%s: a private key cannot be removed, only replaced; nothing was changed",
-                      ndis_adapter_name(client->front->adapter));
-            error = EOPNOTSUPP;
-        }
-        explicit_bzero(&interface, sizeof interface);
-        ((struct wyrm_ioctl_interface *)set->buffer.data)->flags &= ~(uint32_t)WYRM_INTERFACE_HAS_PRIVATE_KEY;
-    }
-    secure_buffer_free(&config);
-    return error;
-}
-
 static int apply_set(struct wg_client *client, struct wg_set *set)
 {
     struct wg_front *front = client->front;
@@ -111,9 +88,7 @@ static int apply_set(struct wg_client *client, struct wg_set *set)
     if (error)
         return error;
     pthread_mutex_lock(&front->lock);
-    if (set->clears_private_key)
-        error = refuse_clearing_key(client, set);
-    if (!error && set->has_fwmark)
+    if (set->has_fwmark)
         error = -udp_set_mark(set->fwmark);
     if (!error) {
         error = wg_errno_of_status(io_file_control(client->file, WYRM_IOCTL_SET, NULL, 0, set->buffer.data,

@@ -147,7 +147,6 @@ static int interface_line(struct wg_set *set, const char *key, const char *value
         if (!key_from_hex(interface->private_key, value, strlen(value)))
             return EINVAL;
         interface->flags |= WYRM_INTERFACE_HAS_PRIVATE_KEY;
-        set->clears_private_key = key_is_zero(interface->private_key);
         return 0;
     }
     if (!strcmp(key, "listen_port")) {

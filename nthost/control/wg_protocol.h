@@ -15,7 +15,6 @@ struct wg_set {
     size_t peer_offset;          /* of the peer that lines refer to; 0 = none yet */
     bool has_fwmark;
     uint32_t fwmark;
-    bool clears_private_key; /* private_key= was all zero: take the identity away */
 };
 
 /* One line "key=value" without its newline, not the empty one.  0, or a positive errno (EINVAL, ENOMEM,

@@ -3,6 +3,7 @@ driver - tunnels up and down in network namespaces: what `up` did is there, what
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -142,6 +143,8 @@ class Namespace:
         parts = [["ip", "-o", "link"], ["ip", "-o", "address"], ["ip", "-4", "rule"], ["ip", "-6", "rule"],
                  ["ip", "-4", "route", "show", "table", "all"], ["ip", "-6", "route", "show", "table", "all"],
                  ["cat", "/proc/sys/net/ipv4/conf/all/src_valid_mark"]]
+        if shutil.which("nft"):
+            parts.append(["nft", "list", "ruleset"])
         return [self.run(*part).stdout for part in parts]
 
     def delete(self):
@@ -218,6 +221,10 @@ def test_default_routes(space, folder):
     check("dev eth9" in route("192.0.2.50"), "the local network stays local")
     check("mtu 1300" in space.run("ip", "-o", "link", "show", first.name).stdout, "MTU of the file")
     check(space.run("cat", "/proc/sys/net/ipv4/conf/all/src_valid_mark").stdout == "1\n", "src_valid_mark")
+    if shutil.which("nft"):
+        rules = space.run("nft", "list", "ruleset").stdout
+        check("table ip nthost_" in rules and "table ip6 nthost_" in rules, f"firewall: {rules}")
+        check("meta mark 0x0000ca6c ct mark set" in rules and "ip daddr 10.77.1.1" in rules, f"firewall rules: {rules}")
     one = space.snapshot()
     result = space.run(NTHOST, "up", second.path)
     check(result.returncode == 0, f"a second default route: {result.stderr}")

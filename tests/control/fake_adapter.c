@@ -188,10 +188,14 @@ static int32_t driver_set(struct ndis_adapter *adapter, const uint8_t *buffer, s
     if (interface.flags & WYRM_INTERFACE_REPLACE_PEERS)
         free_peers(adapter);
     if (interface.flags & WYRM_INTERFACE_HAS_PRIVATE_KEY) {
+        static const uint8_t zero[32];
+        bool clear = !memcmp(interface.private_key, zero, sizeof zero);
         memcpy(adapter->interface.private_key, interface.private_key, 32);
         adapter->interface.private_key[0] &= 248;
         adapter->interface.private_key[31] = (adapter->interface.private_key[31] & 127) | 64;
         adapter->interface.flags |= WYRM_INTERFACE_HAS_PRIVATE_KEY;
+        if (clear)
+            adapter->interface.flags &= ~(uint32_t)WYRM_INTERFACE_HAS_PRIVATE_KEY;
     }
     for (uint32_t i = 0; i < interface.peers_count; i++) {
         struct wyrm_ioctl_peer peer;
