@@ -87,13 +87,14 @@ static NTSTATUS consume(DISPATCHER_HEADER *header, PKTHREAD thread)
     switch (header->Type) {
     case OBJECT_EVENT_SYNCHRONIZATION:
     case OBJECT_TIMER_SYNCHRONIZATION:
-        header->SignalState = 0;
+        dispatcher_set_state(header, 0);
         return STATUS_SUCCESS;
     case OBJECT_SEMAPHORE:
-        header->SignalState--;
+        dispatcher_set_state(header, header->SignalState - 1);
         return STATUS_SUCCESS;
     case OBJECT_MUTANT:
-        if (--header->SignalState != 0)
+        dispatcher_set_state(header, header->SignalState - 1);
+        if (header->SignalState != 0)
             return STATUS_SUCCESS; /* the owner, once more */
         mutant->OwnerThread = thread;
         mutant->MutantListEntry.Flink = &thread->mutants;

@@ -40,6 +40,11 @@ struct _KTHREAD {
 
 void dispatcher_lock(void);
 void dispatcher_unlock(void);
+/* Signal states are written under the lock and read also without it (KeReadState*). */
+static inline void dispatcher_set_state(DISPATCHER_HEADER *header, LONG state)
+{
+    __atomic_store_n(&header->SignalState, state, __ATOMIC_RELEASE);
+}
 void dispatcher_header_initialize(DISPATCHER_HEADER *header, enum dispatcher_type type, LONG state);
 /* Under the lock, after SignalState became > 0: satisfies waits, first come first served. */
 void dispatcher_signal(DISPATCHER_HEADER *header);

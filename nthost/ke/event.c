@@ -21,7 +21,7 @@ LONG NTAPI KeSetEvent(PRKEVENT Event, KPRIORITY Increment, BOOLEAN Wait)
 {
     dispatcher_lock();
     LONG previous = Event->Header.SignalState;
-    Event->Header.SignalState = 1;
+    dispatcher_set_state(&Event->Header, 1);
     if (previous == 0)
         dispatcher_signal(&Event->Header);
     dispatcher_unlock();
@@ -32,9 +32,9 @@ LONG NTAPI KePulseEvent(PRKEVENT Event, KPRIORITY Increment, BOOLEAN Wait)
 {
     dispatcher_lock();
     LONG previous = Event->Header.SignalState;
-    Event->Header.SignalState = 1;
+    dispatcher_set_state(&Event->Header, 1);
     dispatcher_signal(&Event->Header);
-    Event->Header.SignalState = 0;
+    dispatcher_set_state(&Event->Header, 0);
     dispatcher_unlock();
     return previous;
 }
@@ -43,7 +43,7 @@ LONG NTAPI KeResetEvent(PRKEVENT Event)
 {
     dispatcher_lock();
     LONG previous = Event->Header.SignalState;
-    Event->Header.SignalState = 0;
+    dispatcher_set_state(&Event->Header, 0);
     dispatcher_unlock();
     return previous;
 }
@@ -76,7 +76,7 @@ LONG NTAPI KeReleaseSemaphore(PRKSEMAPHORE Semaphore, KPRIORITY Increment, LONG 
         KeBugCheckEx(0x1E /* KMODE_EXCEPTION_NOT_HANDLED */, SEMAPHORE_LIMIT_EXCEEDED, (ULONG_PTR)Semaphore,
                      (ULONG_PTR)previous, (ULONG_PTR)Adjustment);
     }
-    Semaphore->Header.SignalState = previous + Adjustment;
+    dispatcher_set_state(&Semaphore->Header, previous + Adjustment);
     dispatcher_signal(&Semaphore->Header);
     dispatcher_unlock();
     return previous;
@@ -110,7 +110,8 @@ LONG NTAPI KeReleaseMutex(PRKMUTEX Mutex, BOOLEAN Wait)
                           (void *)Mutex);
         KeBugCheckEx(THREAD_NOT_MUTEX_OWNER, (ULONG_PTR)thread, (ULONG_PTR)owner, (ULONG_PTR)Mutex, 0);
     }
-    LONG previous = Mutex->Header.SignalState++;
+    LONG previous = Mutex->Header.SignalState;
+    dispatcher_set_state(&Mutex->Header, previous + 1);
     if (Mutex->Header.SignalState == 1) {
         Mutex->OwnerThread = NULL;
         Mutex->MutantListEntry.Flink->Blink = Mutex->MutantListEntry.Blink;

@@ -97,7 +97,7 @@ static bool is_inserted(KTIMER *timer)
 
 static void signal_timer(KTIMER *timer)
 {
-    timer->Header.SignalState = 1;
+    dispatcher_set_state(&timer->Header, 1);
     dispatcher_signal(&timer->Header);
 }
 
@@ -181,7 +181,7 @@ BOOLEAN NTAPI KeSetTimerEx(PKTIMER Timer, LARGE_INTEGER DueTime, LONG Period, PK
     if (was_inserted)
         take_out(Timer);
     uint64_t before = next_deadline();
-    Timer->Header.SignalState = 0;
+    dispatcher_set_state(&Timer->Header, 0);
     Timer->Dpc = Dpc;
     Timer->Period = (ULONG)Period;
     Timer->DueTime.QuadPart = due;

@@ -54,10 +54,10 @@ static void thread_ended(void *object)
         thread->mutants.Flink = mutant->MutantListEntry.Flink;
         mutant->OwnerThread = NULL;
         mutant->MutantFlags |= 1; /* abandoned */
-        mutant->Header.SignalState = 1;
+        dispatcher_set_state(&mutant->Header, 1);
         dispatcher_signal(&mutant->Header);
     }
-    thread->header.SignalState = 1;
+    dispatcher_set_state(&thread->header, 1);
     dispatcher_signal(&thread->header);
     dispatcher_unlock();
     ob_dereference(thread);

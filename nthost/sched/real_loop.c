@@ -117,7 +117,7 @@ void loop_remove(int fd)
         source->removed = true;
         __atomic_add_fetch(&source->active, 1, __ATOMIC_RELAXED); /* keeps it for the wait below */
         source->next = removed_sources;
-        removed_sources = source;
+        __atomic_store_n(&removed_sources, source, __ATOMIC_RELAXED);
         epoll_ctl(epoll_fd, EPOLL_CTL_DEL, fd, NULL);
         break;
     }

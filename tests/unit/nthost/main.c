@@ -1,5 +1,5 @@
-/* Runs the tests of the kernel core on several virtual CPUs: those that need the loop's own thread there, the others on
- * a system thread while the loop is served.  `kernel_core CPUS [measure]`. */
+/* Runs the tests of the kernel core on several virtual CPUs: those that need the loop's own thread there, the
+ * others on a system thread while the loop is served.  `kernel_core CPUS [measure | verify]`. */
 #include "support.h"
 
 #include <stdlib.h>
@@ -26,7 +26,10 @@ static VOID NTAPI run_tests(PVOID context)
     timed("ex", test_ex);
     timed("threads", test_threads);
     timed("loop", test_loop_other);
-    timed("verify hooks", test_verify_hooks);
+    if (host_options.verify)
+        timed("verify hooks", test_verify_hooks);
+    else
+        timed("no hooks", test_no_hooks);
     if (measure)
         measure_costs();
     loop_stop();
@@ -36,6 +39,7 @@ int main(int argc, char **argv)
 {
     unsigned cpus = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 2;
     measure = argc > 2 && strcmp(argv[2], "measure") == 0;
+    host_options.verify = argc > 2 && strcmp(argv[2], "verify") == 0;
     setvbuf(stdout, NULL, _IOLBF, 0);
     printf("%u virtual CPUs\n", cpus);
     host_options.cpus = cpus;

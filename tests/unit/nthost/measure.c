@@ -49,8 +49,10 @@ void measure_costs(void)
     printf("uncontended costs (pairs; an atomic exchange alone is the first line):\n");
     MEASURE("one atomic exchange", __atomic_exchange_n(&lock, 0, __ATOMIC_SEQ_CST));
     MEASURE("KeGetCurrentIrql", KeGetCurrentIrql());
-    MEASURE("sched_irql_raise + sched_irql_lower, PASSIVE", irql = sched_irql_raise(2); sched_irql_lower(irql));
-    MEASURE("KeAcquireSpinLockRaiseToDpc + KeReleaseSpinLock, PASSIVE", irql = KeAcquireSpinLockRaiseToDpc(&lock);
+    MEASURE("sched_irql_raise + sched_irql_lower, PASSIVE", irql = sched_irql_raise(2);
+            sched_irql_lower(irql));
+    MEASURE("KeAcquireSpinLockRaiseToDpc + KeReleaseSpinLock, PASSIVE",
+            irql = KeAcquireSpinLockRaiseToDpc(&lock);
             KeReleaseSpinLock(&lock, irql));
     irql = KeRaiseIrqlToDpcLevel();
     MEASURE("KeAcquireSpinLockRaiseToDpc + KeReleaseSpinLock, DISPATCH",
@@ -69,7 +71,8 @@ void measure_costs(void)
     MEASURE("ExpInterlockedPushEntrySList + Pop", ExpInterlockedPushEntrySList(&list, &entry);
             ExpInterlockedPopEntrySList(&list));
     MEASURE("KeSetEvent, nobody waits", KeSetEvent(&event, 0, FALSE));
-    MEASURE("KeWaitForSingleObject, signalled", KeWaitForSingleObject(&event, Executive, KernelMode, FALSE, &zero));
+    MEASURE("KeWaitForSingleObject, signalled",
+            KeWaitForSingleObject(&event, Executive, KernelMode, FALSE, &zero));
     MEASURE("KeInsertQueueDpc at PASSIVE, runs at once", KeInsertQueueDpc(&dpc, NULL, NULL));
     MEASURE("KeSetTimer, replacing, not the earliest", KeSetTimer(&second, relative_ms(900000), NULL));
     KeCancelTimer(&second);

@@ -43,9 +43,10 @@ void crew_start(struct crew *crew, unsigned count, PKSTART_ROUTINE routine, void
     for (unsigned i = 0; i < count; i++) {
         HANDLE handle;
         void *context = contexts != NULL ? contexts[i] : (void *)(uintptr_t)i;
-        EXPECT(PsCreateSystemThread(&handle, THREAD_ALL_ACCESS, NULL, NULL, NULL, routine, context) == STATUS_SUCCESS);
-        EXPECT(ObReferenceObjectByHandle(handle, SYNCHRONIZE, *PsThreadType, KernelMode, &crew->threads[i], NULL) ==
+        EXPECT(PsCreateSystemThread(&handle, THREAD_ALL_ACCESS, NULL, NULL, NULL, routine, context) ==
                STATUS_SUCCESS);
+        EXPECT(ObReferenceObjectByHandle(handle, SYNCHRONIZE, *PsThreadType, KernelMode, &crew->threads[i],
+                                         NULL) == STATUS_SUCCESS);
         EXPECT(ZwClose(handle) == STATUS_SUCCESS);
     }
 }

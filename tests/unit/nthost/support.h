@@ -1,5 +1,5 @@
-/* Shared by the tests of nthost's kernel core: driver-like threads, checks that any thread may make, and the verify
- * hooks, which a recorder takes the place of. */
+/* Shared by the tests of nthost's kernel core: driver-like threads, checks that any thread may make, and the
+ * verify hooks, which a recorder takes the place of. */
 #pragma once
 
 #include "host.h"
@@ -66,7 +66,8 @@ void test_timer(void);
 void test_dpc(void);
 void test_ex(void);
 void test_threads(void);
-void test_loop(void);       /* on the loop's thread, before loop_run() */
-void test_loop_other(void); /* on another thread, while the loop runs */
-void test_verify_hooks(void);
+void test_loop(void);         /* on the loop's thread, before loop_run() */
+void test_loop_other(void);   /* on another thread, while the loop runs */
+void test_no_hooks(void);     /* fast mode: after everything else */
+void test_verify_hooks(void); /* verify mode */
 void measure_costs(void);

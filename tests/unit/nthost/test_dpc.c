@@ -140,7 +140,8 @@ static void self_requeue(void)
     static KDPC dpc;
     KeInitializeDpc(&dpc, requeue, NULL);
     KeInsertQueueDpc(&dpc, NULL, NULL);
-    for (uint64_t end = now_ms() + 5000; __atomic_load_n(&requeues, __ATOMIC_RELAXED) < 500 && now_ms() < end;)
+    for (uint64_t end = now_ms() + 5000;
+         __atomic_load_n(&requeues, __ATOMIC_RELAXED) < 500 && now_ms() < end;)
         sleep_ms(1);
     EXPECT(__atomic_load_n(&requeues, __ATOMIC_RELAXED) == 500);
     KeFlushQueuedDpcs();

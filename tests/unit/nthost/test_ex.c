@@ -165,7 +165,8 @@ static void lists(void)
     KSPIN_LOCK lock = 0;
     EXPECT(ExInterlockedInsertTailList(&head, &a, &lock) == NULL);
     EXPECT(ExInterlockedInsertHeadList(&head, &b, &lock) == &a);
-    EXPECT(ExInterlockedRemoveHeadList(&head, &lock) == &b && ExInterlockedRemoveHeadList(&head, &lock) == &a);
+    EXPECT(ExInterlockedRemoveHeadList(&head, &lock) == &b &&
+           ExInterlockedRemoveHeadList(&head, &lock) == &a);
     EXPECT(ExInterlockedRemoveHeadList(&head, &lock) == NULL);
 }
 
@@ -194,7 +195,8 @@ static void callbacks(void)
     text[10] = 'p';
     EXPECT(ExCreateCallback(&same, &attributes, FALSE, TRUE) == STATUS_SUCCESS && same == object);
     ObDereferenceObject(same);
-    PVOID first = ExRegisterCallback(object, called, (PVOID)'1'), second = ExRegisterCallback(object, called, (PVOID)'2');
+    PVOID first = ExRegisterCallback(object, called, (PVOID)'1'),
+          second = ExRegisterCallback(object, called, (PVOID)'2');
     EXPECT(first != NULL && second != NULL && host_count_read(HOST_NOTIFICATION).now == 2);
     callback_notify("\\callback\\POWERSTATE", (PVOID)7, (PVOID)8);
     EXPECT(call_count == 2 && calls[0] == '1' && calls[1] == '2');

@@ -85,7 +85,8 @@ static void processors(void)
 
 static unsigned announced[3];
 
-static VOID NTAPI processor_change(PVOID context, PKE_PROCESSOR_CHANGE_NOTIFY_CONTEXT change, PNTSTATUS status)
+static VOID NTAPI processor_change(PVOID context, PKE_PROCESSOR_CHANGE_NOTIFY_CONTEXT change,
+                                   PNTSTATUS status)
 {
     announced[change->State]++;
     if (context != NULL && change->State == KeProcessorAddStartNotify && change->NtNumber == 1)
@@ -95,14 +96,16 @@ static VOID NTAPI processor_change(PVOID context, PKE_PROCESSOR_CHANGE_NOTIFY_CO
 static void processor_callbacks(void)
 {
     int64_t before = host_count_read(HOST_NOTIFICATION).now;
-    PVOID handle = KeRegisterProcessorChangeCallback(processor_change, NULL, KE_PROCESSOR_CHANGE_ADD_EXISTING);
+    PVOID handle =
+        KeRegisterProcessorChangeCallback(processor_change, NULL, KE_PROCESSOR_CHANGE_ADD_EXISTING);
     EXPECT(handle != NULL && host_count_read(HOST_NOTIFICATION).now == before + 1);
     EXPECT(announced[KeProcessorAddStartNotify] == sched_cpu_count());
     EXPECT(announced[KeProcessorAddCompleteNotify] == sched_cpu_count());
     EXPECT(announced[KeProcessorAddFailureNotify] == 0);
     KeDeregisterProcessorChangeCallback(handle);
     if (sched_cpu_count() > 1) {
-        handle = KeRegisterProcessorChangeCallback(processor_change, &handle, KE_PROCESSOR_CHANGE_ADD_EXISTING);
+        handle =
+            KeRegisterProcessorChangeCallback(processor_change, &handle, KE_PROCESSOR_CHANGE_ADD_EXISTING);
         EXPECT(handle == NULL && announced[KeProcessorAddFailureNotify] == 2);
     }
     EXPECT(host_count_read(HOST_NOTIFICATION).now == before);

@@ -10,7 +10,8 @@
 static KSPIN_LOCK spin, queued, tried;
 static EX_SPIN_LOCK shared_lock;
 static FAST_MUTEX fast, guarded;
-static uint64_t spin_count, queued_count, tried_count, exclusive_count, shared_copy, fast_count, guarded_count;
+static uint64_t spin_count, queued_count, tried_count, exclusive_count, shared_copy, fast_count,
+    guarded_count;
 static uint64_t tried_taken, converted;
 
 static void expect_irql(KIRQL wanted, uint64_t *wrong)

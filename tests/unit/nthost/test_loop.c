@@ -28,7 +28,8 @@ static void on_posted(void *context)
     KeSetEvent(context, 0, FALSE);
 }
 
-/* A wait on the loop's thread serves the loop: what sets the event is a posted function, a timer, a descriptor. */
+/* A wait on the loop's thread serves the loop: what sets the event is a posted function, a timer, a
+ * descriptor. */
 void test_loop(void)
 {
     KEVENT event;
@@ -126,7 +127,8 @@ void test_loop_other(void)
     close(other_ends[1]);
 
     crew_run(3, post_many);
-    for (uint64_t end = now_ms() + 5000; __atomic_load_n(&posts_run, __ATOMIC_ACQUIRE) < 6000 && now_ms() < end;)
+    for (uint64_t end = now_ms() + 5000;
+         __atomic_load_n(&posts_run, __ATOMIC_ACQUIRE) < 6000 && now_ms() < end;)
         sleep_ms(1);
     EXPECT(posts_run == 6000 && posts_in_order);
 

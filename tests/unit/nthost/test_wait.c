@@ -60,14 +60,17 @@ static void any_and_all(void)
     KeInitializeEvent(&a, SynchronizationEvent, FALSE);
     KeInitializeEvent(&b, SynchronizationEvent, TRUE);
     KeInitializeSemaphore(&c, 1, 5);
-    EXPECT(KeWaitForMultipleObjects(3, objects, WaitAny, Executive, KernelMode, FALSE, &zero, NULL) == STATUS_WAIT_1);
+    EXPECT(KeWaitForMultipleObjects(3, objects, WaitAny, Executive, KernelMode, FALSE, &zero, NULL) ==
+           STATUS_WAIT_1);
     EXPECT(KeReadStateEvent(&b) == 0 && KeReadStateSemaphore(&c) == 1); /* only the one that satisfied it */
     KeSetEvent(&b, 0, FALSE);
     LARGE_INTEGER soon = relative_ms(5);
-    EXPECT(KeWaitForMultipleObjects(3, objects, WaitAll, Executive, KernelMode, FALSE, &soon, NULL) == STATUS_TIMEOUT);
+    EXPECT(KeWaitForMultipleObjects(3, objects, WaitAll, Executive, KernelMode, FALSE, &soon, NULL) ==
+           STATUS_TIMEOUT);
     EXPECT(KeReadStateEvent(&b) == 1 && KeReadStateSemaphore(&c) == 1); /* all or nothing */
     KeSetEvent(&a, 0, FALSE);
-    EXPECT(KeWaitForMultipleObjects(3, objects, WaitAll, Executive, KernelMode, FALSE, &soon, NULL) == STATUS_SUCCESS);
+    EXPECT(KeWaitForMultipleObjects(3, objects, WaitAll, Executive, KernelMode, FALSE, &soon, NULL) ==
+           STATUS_SUCCESS);
     EXPECT(KeReadStateEvent(&a) == 0 && KeReadStateEvent(&b) == 0 && KeReadStateSemaphore(&c) == 0);
 
     KEVENT many[MAXIMUM_WAIT_OBJECTS];
@@ -77,11 +80,11 @@ static void any_and_all(void)
         KeInitializeEvent(&many[i], NotificationEvent, FALSE);
         pointers[i] = &many[i];
     }
-    EXPECT(KeWaitForMultipleObjects(MAXIMUM_WAIT_OBJECTS, pointers, WaitAny, Executive, KernelMode, FALSE, &soon,
-                                    blocks) == STATUS_TIMEOUT);
+    EXPECT(KeWaitForMultipleObjects(MAXIMUM_WAIT_OBJECTS, pointers, WaitAny, Executive, KernelMode, FALSE,
+                                    &soon, blocks) == STATUS_TIMEOUT);
     KeSetEvent(&many[63], 0, FALSE);
-    EXPECT(KeWaitForMultipleObjects(MAXIMUM_WAIT_OBJECTS, pointers, WaitAny, Executive, KernelMode, FALSE, NULL,
-                                    blocks) == 63);
+    EXPECT(KeWaitForMultipleObjects(MAXIMUM_WAIT_OBJECTS, pointers, WaitAny, Executive, KernelMode, FALSE,
+                                    NULL, blocks) == 63);
 }
 
 static void semaphores(void)
@@ -89,7 +92,8 @@ static void semaphores(void)
     KSEMAPHORE semaphore;
     KeInitializeSemaphore(&semaphore, 0, 3);
     EXPECT(poll(&semaphore) == STATUS_TIMEOUT);
-    EXPECT(KeReleaseSemaphore(&semaphore, 0, 2, FALSE) == 0 && KeReleaseSemaphore(&semaphore, 0, 1, FALSE) == 2);
+    EXPECT(KeReleaseSemaphore(&semaphore, 0, 2, FALSE) == 0 &&
+           KeReleaseSemaphore(&semaphore, 0, 1, FALSE) == 2);
     EXPECT(poll(&semaphore) == STATUS_SUCCESS && poll(&semaphore) == STATUS_SUCCESS);
     EXPECT(poll(&semaphore) == STATUS_SUCCESS && poll(&semaphore) == STATUS_TIMEOUT);
 }
@@ -131,6 +135,8 @@ static void mutexes(void)
     EXPECT(poll_elsewhere() == STATUS_TIMEOUT);
     EXPECT(KeReleaseMutex(&mutex, FALSE) == 0);
     EXPECT(poll_elsewhere() == STATUS_SUCCESS);
+    if (host_options.verify) /* a report there */
+        return;
     struct crew crew;
     crew_start(&crew, 1, dies_with_mutex, NULL);
     crew_join(&crew);

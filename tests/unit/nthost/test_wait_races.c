@@ -50,7 +50,8 @@ static VOID NTAPI produce_or_consume(PVOID context)
     for (;;) {
         bool last = __atomic_load_n(&producers_done, __ATOMIC_SEQ_CST);
         LARGE_INTEGER soon = {.QuadPart = -(int64_t)(random_next(&random) % 500)};
-        NTSTATUS status = KeWaitForMultipleObjects(2, objects, WaitAny, Executive, KernelMode, FALSE, &soon, NULL);
+        NTSTATUS status =
+            KeWaitForMultipleObjects(2, objects, WaitAny, Executive, KernelMode, FALSE, &soon, NULL);
         if (status == 0 || status == 1)
             __atomic_add_fetch(&taken, 1, __ATOMIC_RELAXED);
         else if (last)
@@ -82,7 +83,8 @@ static VOID NTAPI dine(PVOID context)
     PVOID one_way[] = {&fork_a, &fork_b}, other_way[] = {&fork_b, &fork_a};
     bool swapped = context != NULL;
     for (unsigned round = 0; round < ROUNDS / 4; round++) {
-        KeWaitForMultipleObjects(2, swapped ? other_way : one_way, WaitAll, Executive, KernelMode, FALSE, NULL, NULL);
+        KeWaitForMultipleObjects(2, swapped ? other_way : one_way, WaitAll, Executive, KernelMode, FALSE,
+                                 NULL, NULL);
         dining++;
         KeReleaseMutex(&fork_a, FALSE);
         KeReleaseMutex(&fork_b, FALSE);
