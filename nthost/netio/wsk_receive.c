@@ -1,0 +1,360 @@
+/* Received datagrams.  A burst of coalesced runs becomes one chain of WSK_DATAGRAM_INDICATIONs in one call of
+ * WskReceiveFromEvent.  Indications, MDLs, control data and addresses lie in the receive buffer's own space;
+ * datagrams of a run share MDL, control data and address.  The buffer goes back when its last datagram is
+ * released.  Verify mode gives every datagram memory of its own, split and poisoned. */
+#include "nt/mm.h"
+#include "wsk_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define MESSAGES_MAX  8u /* per receive buffer */
+#define MESSAGE_BYTES 65536u
+#define PFN_BYTES     (sizeof(PFN_NUMBER) * (MESSAGE_BYTES / 4096 + 2))
+#define STRICT_MAGIC  0x74636972u
+#define FREED_FILL    0xdd
+
+struct message_space { /* shared by the datagrams of one coalesced run */
+    MDL mdl;
+    uint8_t pfns[PFN_BYTES];
+    _Alignas(8) uint8_t control[64];
+    SOCKADDR_IN6 from;
+};
+
+struct indication { /* one datagram: one cache line */
+    WSK_DATAGRAM_INDICATION public;
+    struct buffer_space *space; /* NULL: released */
+};
+_Static_assert(sizeof(struct indication) == 64, "one cache line");
+
+struct buffer_space {
+    int64_t references; /* datagrams not yet released */
+    void *token;
+    struct message_space messages[MESSAGES_MAX];
+    _Alignas(64) struct indication indications[];
+};
+
+#define INDICATIONS_MAX ((UDP_BUFFER_SPACE_BYTES - sizeof(struct buffer_space)) / sizeof(struct indication))
+
+/* ---- fast ---- */
+
+static void space_put(struct buffer_space *space, int64_t count)
+{
+    if (__atomic_sub_fetch(&space->references, count, __ATOMIC_ACQ_REL) == 0)
+        udp_buffer_release(space->token);
+}
+
+static void message_prepare(struct message_space *message, const struct udp_datagram *datagram)
+{
+    MmInitializeMdl(&message->mdl, datagram->data, datagram->length);
+    message->mdl.MdlFlags = MDL_SOURCE_IS_NONPAGED_POOL;
+    message->mdl.MappedSystemVa = datagram->data;
+    wsk_address_to(&datagram->from, &message->from);
+}
+
+/* Builds the chain; returns how many datagrams are in it. */
+static uint32_t build(struct wsk_socket *socket, struct buffer_space *space, struct udp_datagram *datagrams,
+                      unsigned count)
+{
+    uint32_t total = 0;
+
+    for (unsigned i = 0; i < count && i < MESSAGES_MAX; i++) {
+        struct udp_datagram *datagram = &datagrams[i];
+        struct message_space *message = &space->messages[i];
+        uint32_t step = datagram->segment ? datagram->segment : datagram->length;
+        uint32_t offset = 0, control_bytes = 0;
+
+        message_prepare(message, datagram);
+        if (socket->deliver_pktinfo)
+            control_bytes = wsk_control_pktinfo(datagram, socket->family, message->control);
+        do {
+            struct indication *indication = &space->indications[total];
+            uint32_t left = datagram->length - offset;
+
+            if (total == INDICATIONS_MAX)
+                break;
+            indication->public = (WSK_DATAGRAM_INDICATION){
+                .Next = &space->indications[total + 1].public,
+                .Buffer = {&message->mdl, offset, left < step ? left : step},
+                .ControlInfo = control_bytes ? (CMSGHDR *)message->control : NULL,
+                .ControlInfoLength = control_bytes,
+                .RemoteAddress = (SOCKADDR *)&message->from,
+            };
+            indication->space = space;
+            total++;
+            offset += step;
+        } while (offset < datagram->length);
+    }
+    if (total)
+        space->indications[total - 1].public.Next = NULL;
+    return total;
+}
+
+static NTSTATUS indicate(struct wsk_socket *socket, uint32_t flags, WSK_DATAGRAM_INDICATION *chain)
+{
+    struct host_callback cb;
+    NTSTATUS status;
+
+    host_callback_begin(&cb, "WskReceiveFromEvent");
+    status = socket->receive_from(socket->context, flags, chain);
+    host_callback_end(&cb);
+    if (status == STATUS_DATA_NOT_ACCEPTED && !socket->static_events)
+        socket->events = false; /* until SO_WSK_EVENT_CALLBACK enables it again */
+    return status;
+}
+
+static void deliver(struct wsk_socket *socket, struct udp_datagram *datagrams, unsigned count, void *token)
+{
+    struct buffer_space *space = udp_buffer_space(token);
+    uint32_t total = build(socket, space, datagrams, count);
+    uint8_t irql;
+
+    if (total == 0) {
+        udp_buffer_release(token);
+        return;
+    }
+    space->token = token;
+    __atomic_store_n(&space->references, total, __ATOMIC_RELEASE);
+    __atomic_add_fetch(&socket->retained, total, __ATOMIC_RELAXED);
+    host_count_add(HOST_DATAGRAM, total);
+    irql = sched_irql_raise(SCHED_DISPATCH);
+    if (indicate(socket, WSK_FLAG_AT_DISPATCH_LEVEL, &space->indications[0].public) != STATUS_PENDING) {
+        __atomic_sub_fetch(&socket->retained, total, __ATOMIC_RELAXED);
+        host_count_add(HOST_DATAGRAM, -(int64_t)total);
+        space_put(space, total);
+    }
+    sched_irql_lower(irql);
+}
+
+/* ---- verify: every datagram on its own ---- */
+
+struct strict_datagram {
+    WSK_DATAGRAM_INDICATION public;
+    uint32_t magic;
+    MDL *mdl[2];
+    uint8_t *memory[2];
+    uint32_t bytes[2];
+    _Alignas(8) uint8_t control[64];
+    SOCKADDR_IN6 from;
+};
+
+static uint32_t random_below(uint32_t n)
+{
+    uint32_t value;
+
+    sched_random(&value, sizeof value);
+    return n ? value % n : 0;
+}
+
+static bool strict_piece(struct strict_datagram *d, unsigned index, const uint8_t *data, uint32_t bytes,
+                         uint32_t front)
+{
+    d->bytes[index] = front + bytes;
+    d->memory[index] = malloc(front + bytes + 1u);
+    d->mdl[index] = calloc(1, sizeof(MDL) + PFN_BYTES);
+    if (!d->memory[index] || !d->mdl[index])
+        return false;
+    memset(d->memory[index], FREED_FILL, front);
+    memcpy(d->memory[index] + front, data, bytes);
+    MmInitializeMdl(d->mdl[index], d->memory[index], front + bytes);
+    d->mdl[index]->MdlFlags = MDL_SOURCE_IS_NONPAGED_POOL;
+    d->mdl[index]->MappedSystemVa = d->memory[index];
+    return true;
+}
+
+/* Poisons before freeing: a late reader finds nonsense instead of the right bytes. */
+static void strict_free(struct strict_datagram *d)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        if (d->memory[i])
+            memset(d->memory[i], FREED_FILL, d->bytes[i]);
+        free(d->memory[i]);
+        free(d->mdl[i]);
+    }
+    memset(d, FREED_FILL, sizeof *d);
+    free(d);
+}
+
+static struct strict_datagram *strict_make(struct wsk_socket *socket, const struct udp_datagram *datagram,
+                                           const uint8_t *data, uint32_t length)
+{
+    struct strict_datagram *d = calloc(1, sizeof *d);
+    uint32_t front = wsk_chance(2) ? random_below(64) : 0;
+    uint32_t first = length > 1 && wsk_chance(3) ? 1 + random_below(length - 1) : length;
+
+    if (!d)
+        return NULL;
+    d->magic = STRICT_MAGIC;
+    if (!strict_piece(d, 0, data, first, front) ||
+        (first < length && !strict_piece(d, 1, data + first, length - first, 0))) {
+        strict_free(d);
+        return NULL;
+    }
+    if (first < length)
+        d->mdl[0]->Next = d->mdl[1];
+    d->public.Buffer = (WSK_BUF){d->mdl[0], front, length};
+    wsk_address_to(&datagram->from, &d->from);
+    d->public.RemoteAddress = (SOCKADDR *)&d->from;
+    if (socket->deliver_pktinfo) {
+        d->public.ControlInfoLength = wsk_control_pktinfo(datagram, socket->family, d->control);
+        d->public.ControlInfo = (CMSGHDR *)d->control;
+    }
+    return d;
+}
+
+static void strict_indicate(struct wsk_socket *socket, struct strict_datagram **list, uint32_t count)
+{
+    bool raised = !wsk_chance(4);
+    uint8_t irql;
+    NTSTATUS status;
+
+    for (uint32_t i = 0; i < count; i++) {
+        list[i]->public.Next = i + 1 < count ? &list[i + 1]->public : NULL;
+        ledger_add(HOST_DATAGRAM, list[i], OWNER_DRIVER, "received datagram");
+    }
+    host_count_add(HOST_DATAGRAM, count);
+    __atomic_add_fetch(&socket->retained, count, __ATOMIC_RELAXED);
+    irql = raised ? sched_irql_raise(SCHED_DISPATCH) : 0;
+    status = indicate(socket, raised ? WSK_FLAG_AT_DISPATCH_LEVEL : 0, &list[0]->public);
+    if (raised)
+        sched_irql_lower(irql);
+    if (status == STATUS_PENDING)
+        return;
+    host_count_add(HOST_DATAGRAM, -(int64_t)count);
+    __atomic_sub_fetch(&socket->retained, count, __ATOMIC_RELAXED);
+    for (uint32_t i = 0; i < count; i++) {
+        ledger_remove(HOST_DATAGRAM, list[i], OWNER_DRIVER, RULE_WSK_DATAGRAM_RELEASE);
+        strict_free(list[i]);
+    }
+}
+
+static void deliver_strict(struct wsk_socket *socket, struct udp_datagram *datagrams, unsigned count,
+                           void *token)
+{
+    struct strict_datagram *list[32];
+    uint32_t filled = 0;
+
+    for (unsigned i = 0; i < count; i++) {
+        const struct udp_datagram *datagram = &datagrams[i];
+        uint32_t step = datagram->segment ? datagram->segment : datagram->length;
+        uint32_t offset = 0;
+
+        do {
+            uint32_t left = datagram->length - offset;
+            struct strict_datagram *d =
+                strict_make(socket, datagram, datagram->data + offset, left < step ? left : step);
+
+            if (d)
+                list[filled++] = d;
+            offset += step;
+            if (filled == 32 || (filled > 0 && wsk_chance(8))) {
+                strict_indicate(socket, list, filled);
+                filled = 0;
+            }
+        } while (offset < datagram->length && socket->events);
+    }
+    if (filled > 0)
+        strict_indicate(socket, list, filled);
+    udp_buffer_release(token);
+}
+
+/* ---- both ---- */
+
+static bool from_remote(const struct wsk_socket *socket, const struct udp_datagram *datagram)
+{
+    return datagram->from.port == socket->remote.port &&
+           memcmp(datagram->from.bytes, socket->remote.bytes, sizeof datagram->from.bytes) == 0;
+}
+
+/* The edge's callback, on the loop thread at PASSIVE_LEVEL. */
+void wsk_received(void *context, struct udp_datagram *datagrams, unsigned count, void *token)
+{
+    struct wsk_socket *socket = context;
+    unsigned kept = count;
+
+    if (__builtin_expect(socket->has_remote, 0)) {
+        kept = 0;
+        for (unsigned i = 0; i < count; i++)
+            if (from_remote(socket, &datagrams[i]))
+                datagrams[kept++] = datagrams[i];
+    }
+    if (!socket->receive_from || !socket->events || socket->closing || kept == 0) {
+        udp_buffer_release(token);
+        return;
+    }
+    __atomic_add_fetch(&socket->inside, 1, __ATOMIC_ACQ_REL);
+    if (host_options.verify)
+        deliver_strict(socket, datagrams, kept, token);
+    else
+        deliver(socket, datagrams, kept, token);
+    __atomic_sub_fetch(&socket->inside, 1, __ATOMIC_ACQ_REL);
+}
+
+void wsk_receive_check_closed(struct wsk_socket *socket)
+{
+    int64_t retained = __atomic_load_n(&socket->retained, __ATOMIC_ACQUIRE);
+
+    if (retained && host_options.verify)
+        verify_report(RULE_WSK_DATAGRAM_RELEASE,
+                      "WskCloseSocket: %lld received datagrams are still retained; after it no function of the "
+                      "socket, WskRelease included, may be called",
+                      (long long)retained);
+}
+
+static int64_t release_strict(WSK_DATAGRAM_INDICATION *chain)
+{
+    WSK_DATAGRAM_INDICATION *next;
+    int64_t count = 0;
+
+    for (; chain; chain = next, count++) {
+        /* The ledger first: memory of an unknown datagram must not be read. */
+        ledger_remove(HOST_DATAGRAM, chain, OWNER_DRIVER, RULE_WSK_DATAGRAM_RELEASE);
+        next = chain->Next;
+        strict_free((struct strict_datagram *)chain);
+    }
+    return count;
+}
+
+static int64_t release_fast(WSK_DATAGRAM_INDICATION *chain)
+{
+    struct buffer_space *space = NULL;
+    int64_t total = 0, same = 0;
+
+    while (chain) {
+        struct indication *indication = (struct indication *)chain;
+        WSK_DATAGRAM_INDICATION *next = chain->Next;
+        struct buffer_space *own = indication->space;
+
+        if (!own) {
+            host_warn("WskRelease: datagram %p was released already", (void *)chain);
+            break;
+        }
+        if (own != space) {
+            if (same)
+                space_put(space, same);
+            space = own;
+            same = 0;
+        }
+        indication->space = NULL;
+        same++;
+        total++;
+        chain = next;
+    }
+    if (same)
+        space_put(space, same);
+    return total;
+}
+
+NTSTATUS NTAPI wsk_release(PWSK_SOCKET Socket, PWSK_DATAGRAM_INDICATION DatagramIndication)
+{
+    struct wsk_socket *socket = wsk_socket_from(Socket, "WskRelease");
+    int64_t count;
+
+    if (!DatagramIndication)
+        return STATUS_INVALID_PARAMETER;
+    count = host_options.verify ? release_strict(DatagramIndication) : release_fast(DatagramIndication);
+    host_count_add(HOST_DATAGRAM, -count);
+    if (socket)
+        __atomic_sub_fetch(&socket->retained, count, __ATOMIC_RELEASE);
+    return STATUS_SUCCESS;
+}

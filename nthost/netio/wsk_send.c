@@ -1,0 +1,299 @@
+/* WskSendTo and WskSendMessages.  A chain of messages is walked once: runs of equal-sized messages (plus one
+ * shorter last) become one segmented system call, with vectors straight into the caller's MDLs.  A full socket
+ * leaves the IRP pending until it is writable, which is the back-pressure that a driver sees. */
+#include "nt/io.h"
+#include "nt/mm.h"
+#include "wsk_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RUN_PIECES     512u
+#define RUN_SEGMENTS   64u
+#define RUN_BYTES_IPV4 65507u /* 65535 - 20 - 8 */
+#define RUN_BYTES_IPV6 65487u /* 65535 - 40 - 8: the kernel counts the IPv6 header into a super-packet */
+
+/* Adds the bytes of `buffer` to the vector. Returns pieces added, 0 if they do not fit in `room`, -1 if the MDL
+ * chain is shorter than the buffer says or cannot be mapped. */
+static int buffer_pieces(const WSK_BUF *buffer, struct iovec *iov, unsigned room)
+{
+    MDL *mdl = buffer->Mdl;
+    SIZE_T offset = buffer->Offset, left = buffer->Length;
+    unsigned count = 0;
+
+    while (left > 0) {
+        SIZE_T take;
+        uint8_t *at;
+
+        if (!mdl)
+            return -1;
+        if (offset >= mdl->ByteCount) {
+            offset -= mdl->ByteCount;
+            mdl = mdl->Next;
+            continue;
+        }
+        if (count == room)
+            return 0;
+        take = mdl->ByteCount - offset;
+        if (take > left)
+            take = left;
+        at = MmGetSystemAddressForMdlSafe(mdl, NormalPagePriority);
+        if (!at)
+            return -1;
+        iov[count++] = (struct iovec){at + offset, take};
+        left -= take;
+        offset = 0;
+        mdl = mdl->Next;
+    }
+    return (int)count;
+}
+
+struct run {
+    struct iovec iov[RUN_PIECES];
+    unsigned pieces, messages;
+    SIZE_T size, bytes;
+    WSK_BUF_LIST *next; /* first message behind the run */
+};
+
+/* Collects the run that starts at `list`. False: its first message cannot be read. */
+static bool run_collect(struct run *run, WSK_BUF_LIST *list, SIZE_T limit)
+{
+    int pieces = buffer_pieces(&list->Buffer, run->iov, RUN_PIECES);
+
+    run->next = list->Next;
+    if (pieces < 0 || (pieces == 0 && list->Buffer.Length > 0))
+        return false;
+    run->pieces = (unsigned)pieces;
+    run->messages = 1;
+    run->size = run->bytes = list->Buffer.Length;
+    if (run->size == 0)
+        return true;
+    for (list = list->Next; list && run->messages < RUN_SEGMENTS; list = list->Next) {
+        SIZE_T length = list->Buffer.Length;
+
+        if (length == 0 || length > run->size || run->bytes + length > limit)
+            break;
+        pieces = buffer_pieces(&list->Buffer, run->iov + run->pieces, RUN_PIECES - run->pieces);
+        if (pieces <= 0)
+            break; /* the next run starts with it, and reports it if it is bad */
+        run->pieces += (unsigned)pieces;
+        run->messages++;
+        run->bytes += length;
+        run->next = list->Next;
+        if (length < run->size)
+            break;
+    }
+    return true;
+}
+
+/* Sends as much of `send->rest` as the socket takes. -EAGAIN: the rest waits. 0: done, send->status says how. */
+static int send_rest(struct wsk_socket *socket, struct pending_send *send)
+{
+    const struct send_target *target = &send->target;
+    SIZE_T limit = socket->family == 4 ? RUN_BYTES_IPV4 : RUN_BYTES_IPV6;
+    struct run run;
+
+    while (send->rest) {
+        uint32_t segment;
+        int error;
+
+        if (!run_collect(&run, send->rest, limit)) {
+            if (send->status == STATUS_SUCCESS)
+                send->status = STATUS_INVALID_PARAMETER;
+            send->rest = run.next;
+            continue;
+        }
+        segment = target->segment && run.messages == 1 ? target->segment : (uint32_t)run.size;
+        error = udp_send(socket->udp, run.iov, run.pieces, segment, &target->to,
+                         target->has_local ? &target->local : NULL, target->ifindex);
+        if (error == -EAGAIN)
+            return error;
+        if (error && send->status == STATUS_SUCCESS)
+            send->status = wsk_status_of(error);
+        if (!error)
+            send->sent_bytes += run.bytes;
+        send->rest = run.next;
+    }
+    return 0;
+}
+
+/* ---- waiting for the socket ---- */
+
+static void flush_pending(void *context);
+
+static void queue_append(struct wsk_socket *socket, struct pending_send *send)
+{
+    send->next = NULL;
+    spin_lock(&socket->lock);
+    *socket->pending_tail = send;
+    socket->pending_tail = &send->next;
+    spin_unlock(&socket->lock);
+}
+
+static struct pending_send *queue_first(struct wsk_socket *socket)
+{
+    struct pending_send *send;
+
+    spin_lock(&socket->lock);
+    send = socket->pending;
+    spin_unlock(&socket->lock);
+    return send;
+}
+
+static void queue_remove_first(struct wsk_socket *socket)
+{
+    spin_lock(&socket->lock);
+    socket->pending = socket->pending->next;
+    if (!socket->pending)
+        socket->pending_tail = &socket->pending;
+    spin_unlock(&socket->lock);
+}
+
+/* On the loop thread: the socket takes more. The edge keeps the socket alive while this runs. */
+static void flush_pending(void *context)
+{
+    struct wsk_socket *socket = context;
+    struct pending_send *send;
+    uint8_t irql = sched_irql_raise(SCHED_DISPATCH);
+
+    __atomic_add_fetch(&socket->inside, 1, __ATOMIC_ACQ_REL);
+    while (!socket->closing && (send = queue_first(socket)) != NULL) {
+        if (send_rest(socket, send) == -EAGAIN) {
+            udp_want_write(socket->udp, flush_pending, socket);
+            break;
+        }
+        queue_remove_first(socket);
+        wsk_irp_complete_pended(send->irp, send->status, send->sent_bytes);
+        free(send);
+    }
+    __atomic_sub_fetch(&socket->inside, 1, __ATOMIC_ACQ_REL);
+    sched_irql_lower(irql);
+}
+
+void wsk_send_cancel_all(struct wsk_socket *socket)
+{
+    struct pending_send *send;
+
+    while ((send = queue_first(socket)) != NULL) {
+        queue_remove_first(socket);
+        wsk_irp_complete_pended(send->irp, STATUS_CANCELLED, 0);
+        free(send);
+    }
+}
+
+static NTSTATUS pend(struct wsk_socket *socket, const struct pending_send *send)
+{
+    struct pending_send *copy = malloc(sizeof *copy);
+
+    if (!copy)
+        return wsk_irp_result(send->irp, STATUS_INSUFFICIENT_RESOURCES, 0);
+    *copy = *send;
+    if (send->rest == &send->single)
+        copy->rest = &copy->single;
+    wsk_irp_pend(send->irp);
+    queue_append(socket, copy);
+    udp_want_write(socket->udp, flush_pending, socket);
+    return STATUS_PENDING;
+}
+
+/* Verify mode: the packets leave the caller's memory only now, at the last moment the rules allow. */
+static void send_late(void *context)
+{
+    struct pending_send *send = context;
+    struct wsk_socket *socket = send->socket;
+    bool raised = wsk_chance(2);
+    uint8_t irql = raised ? sched_irql_raise(SCHED_DISPATCH) : 0;
+
+    if (send->rest == NULL)
+        send->rest = &send->single;
+    send_rest(socket, send); /* a full socket drops here, as a network does */
+    wsk_irp_complete_pended(send->irp, send->status, send->sent_bytes);
+    __atomic_sub_fetch(&socket->inside, 1, __ATOMIC_ACQ_REL);
+    if (raised)
+        sched_irql_lower(irql);
+    free(send);
+}
+
+static NTSTATUS start(struct wsk_socket *socket, struct pending_send *send)
+{
+    if (host_options.verify && wsk_chance(3)) {
+        struct pending_send *late = malloc(sizeof *late);
+
+        if (late) {
+            *late = *send;
+            if (send->rest == &send->single)
+                late->rest = NULL; /* its own copy */
+            wsk_irp_pend(send->irp);
+            __atomic_add_fetch(&socket->inside, 1, __ATOMIC_ACQ_REL);
+            loop_post(send_late, late);
+            return STATUS_PENDING;
+        }
+    }
+    if (__builtin_expect(queue_first(socket) != NULL, 0) || send_rest(socket, send) == -EAGAIN)
+        return pend(socket, send);
+    return wsk_irp_result(send->irp, send->status, send->sent_bytes);
+}
+
+/* Common checks of both functions; on failure *status is what to complete with. */
+static bool prepare(struct wsk_socket *socket, struct pending_send *send, SOCKADDR *remote,
+                    uint32_t control_length, const void *control, NTSTATUS *status)
+{
+    send->status = STATUS_SUCCESS;
+    send->sent_bytes = 0;
+    send->socket = socket;
+    send->target.has_local = false;
+    send->target.ifindex = 0;
+    send->target.segment = 0;
+    if (!socket->bound) {
+        *status = STATUS_INVALID_DEVICE_STATE;
+        return false;
+    }
+    if (!remote && (socket->has_sendto || socket->has_remote)) {
+        send->target.to = socket->has_sendto ? socket->sendto : socket->remote;
+    } else if (!wsk_address_from(socket->family, remote, &send->target.to)) {
+        *status = STATUS_INVALID_PARAMETER;
+        return false;
+    }
+    *status = STATUS_SUCCESS;
+    if (control_length)
+        *status = control ? wsk_control_parse(socket->family, control, control_length, &send->target)
+                          : STATUS_INVALID_PARAMETER;
+    return *status == STATUS_SUCCESS;
+}
+
+NTSTATUS NTAPI wsk_send_to(PWSK_SOCKET Socket, PWSK_BUF Buffer, ULONG Flags, PSOCKADDR RemoteAddress,
+                           ULONG ControlInfoLength, PCMSGHDR ControlInfo, PIRP Irp)
+{
+    struct wsk_socket *socket = wsk_socket_from(Socket, "WskSendTo");
+    struct pending_send send;
+    NTSTATUS status;
+
+    wsk_irp_accept(Irp, "WskSendTo");
+    send.irp = Irp;
+    if (!socket)
+        return wsk_irp_result(Irp, STATUS_FILE_CLOSED, 0);
+    if (!prepare(socket, &send, RemoteAddress, ControlInfoLength, ControlInfo, &status))
+        return wsk_irp_result(Irp, status, 0);
+    send.single = (WSK_BUF_LIST){.Next = NULL, .Buffer = *Buffer};
+    send.rest = &send.single;
+    return start(socket, &send);
+}
+
+NTSTATUS NTAPI wsk_send_messages(PWSK_SOCKET Socket, PWSK_BUF_LIST BufferList, ULONG Flags,
+                                 PSOCKADDR RemoteAddress, ULONG ControlInfoLength, PCMSGHDR ControlInfo,
+                                 PIRP Irp)
+{
+    struct wsk_socket *socket = wsk_socket_from(Socket, "WskSendMessages");
+    struct pending_send send;
+    NTSTATUS status;
+
+    wsk_irp_accept(Irp, "WskSendMessages");
+    send.irp = Irp;
+    if (!socket)
+        return wsk_irp_result(Irp, STATUS_FILE_CLOSED, 0);
+    if (!prepare(socket, &send, RemoteAddress, ControlInfoLength, ControlInfo, &status))
+        return wsk_irp_result(Irp, status, 0);
+    send.rest = BufferList;
+    return start(socket, &send);
+}
