@@ -3,6 +3,7 @@
 #include "protocol/handshake.h"
 #include "crypto/secure_memory.h"
 #include "crypto/x25519.h"
+#include "protocol/stack_erase.h"
 #include "protocol/tai64n.h"
 
 /* white paper 5.4: CONSTRUCTION, IDENTIFIER */
@@ -54,6 +55,7 @@ static bool set_static_static(struct handshake *handshake, const struct identity
         return true;
     handshake->static_static_valid =
         x25519(handshake->static_static, identity->private_key, handshake->remote_static);
+    stack_erase();
     return handshake->static_static_valid;
 }
 
@@ -139,6 +141,7 @@ out:
     secure_zero(&state, sizeof(state));
     secure_zero(ephemeral_private, sizeof(ephemeral_private));
     secure_zero(key, sizeof(key));
+    stack_erase();
     return result;
 }
 
@@ -169,6 +172,7 @@ out:
     secure_zero(key, sizeof(key));
     if (result != HANDSHAKE_OK)
         initiation_clear(initiation);
+    stack_erase();
     return result;
 }
 
@@ -216,6 +220,7 @@ enum handshake_result handshake_consume_initiation(struct handshake *handshake, 
 out:
     secure_zero(key, sizeof(key));
     initiation_clear(initiation);
+    stack_erase();
     return result;
 }
 
@@ -254,6 +259,7 @@ out:
     secure_zero(&state, sizeof(state));
     secure_zero(ephemeral_private, sizeof(ephemeral_private));
     secure_zero(key, sizeof(key));
+    stack_erase();
     return result;
 }
 
@@ -288,6 +294,7 @@ enum handshake_result handshake_consume_response(struct handshake *handshake, co
 out:
     secure_zero(&state, sizeof(state));
     secure_zero(key, sizeof(key));
+    stack_erase();
     return result;
 }
 
@@ -307,5 +314,6 @@ enum handshake_result handshake_begin_session(struct handshake *handshake, struc
     secure_zero(from_responder, sizeof(from_responder));
     erase_progress(handshake);
     release_index(handshake);
+    stack_erase();
     return HANDSHAKE_OK;
 }

@@ -2,6 +2,7 @@
 #include "protocol/identity.h"
 #include "crypto/secure_memory.h"
 #include "crypto/x25519.h"
+#include "protocol/stack_erase.h"
 
 void identity_init(struct identity *identity)
 {
@@ -16,6 +17,7 @@ bool identity_set(struct identity *identity, const uint8_t private_key[PRIVATE_K
     x25519_clamp(identity->private_key);
     x25519_base(identity->public_key, identity->private_key);
     identity->present = true;
+    stack_erase();
     return true;
 }
 
