@@ -192,7 +192,7 @@ static int listener_open(const char *directory, const struct sockaddr_un *addres
     }
     /* The mode of the descriptor becomes the mode of the file, without touching the process's umask. */
     if (fchmod(fd, 0600) < 0 || bind(fd, (const struct sockaddr *)address, sizeof *address) < 0 ||
-        listen(fd, 16) < 0) {
+        listen(fd, 128) < 0) {
         result = -errno;
         snprintf(error, size, "cannot listen on %s: %s", address->sun_path, strerror(errno));
         close(fd);

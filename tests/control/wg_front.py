@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -76,8 +77,8 @@ def public(private):
 def talk(data, end=True):
     """Sends bytes to the wg socket and returns everything that comes back until the end."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    connection.settimeout(10)
     connection.connect(f"{DIRECTORY}/{NAME}.sock")
+    connection.settimeout(10)
     with connection:
         connection.sendall(data.encode() if isinstance(data, str) else data)
         if end:
@@ -296,6 +297,52 @@ def test_raw():
     return control, pending
 
 
+def test_crowd():
+    """Several clients read and write at once: each answer is whole, and the last state is one that somebody set."""
+    results = []
+
+    def client(number):
+        done = True
+        for turn in range(20):
+            answer = talk(f"set=1\nlisten_port={1000 + number}\nreplace_peers=true\npublic_key={number:02x}{'0c' * 31}\n"
+                          f"allowed_ip=10.{number}.{turn}.0/24\n\nget=1\n\n")
+            done = done and answer.count("errno=0\n\n") == 2 and answer.count("public_key=") == 1
+        results.append(done)
+    threads = [threading.Thread(target=client, args=(number,)) for number in range(1, 9)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    interface, peers = get()
+    number = int(interface["listen_port"]) - 1000
+    check(results == [True] * 8, f"eight clients at once: {results}")
+    check(list(peers) == [f"{number:02x}{'0c' * 31}"], f"port and peer are of one set: {interface['listen_port']} {list(peers)}")
+
+
+def test_noise():
+    """Random frames and random lines: the host answers or hangs up, and goes on."""
+    random = __import__("random").Random(7)
+    for _ in range(150):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.connect(f"{DIRECTORY}/{NAME}.ctl")
+            connection.settimeout(5)
+            for _ in range(random.randrange(1, 8)):
+                operation = random.choice([1, 2, 3, 4, 4, 4, 5, 6, 7, 11, 12, 13, random.randrange(1 << 32)])
+                payload = bytearray(random.randbytes(random.randrange(60)))
+                if operation == 4 and len(payload) >= 24:  # plausible lengths reach deeper
+                    payload[0:4] = b"\1\0\0\0"
+                    payload[8:24] = nt.struct.pack("<IIII", random.randrange(8), len(payload) - 24, random.randrange(300), 0)
+                length = len(payload) if random.random() < 0.95 else random.randrange(1 << 32)
+                try:
+                    connection.sendall(nt.HEADER.pack(length, operation, random.randrange(3)) + payload)
+                except OSError:
+                    break
+    for _ in range(150):
+        line = random.choice([b"set=1\n", b"get=1\n", b"", b"set=1\npublic_key=" + b"00" * 32 + b"\n"])
+        talk(line + random.randbytes(random.randrange(200)) + random.choice([b"\n\n", b""]))
+    check(get()[0].get("errno") == "0" and nt.Control(NAME).counters()["pool"] == (100, 0, 50), "the host goes on after noise")
+
+
 def test_sockets(host):
     other = FakeHost(NAME, DIRECTORY)
     status, errors = other.end()
@@ -340,6 +387,8 @@ def main():
             if host.ready:
                 test_stock_wg()
                 test_errors()
+                test_crowd()
+                test_noise()
                 test_sockets(host)
                 control, pending = test_raw()
         finally:
