@@ -36,6 +36,8 @@ string(CONCAT nt_compile_flags
     "-fno-file-reproducible")
 set(CMAKE_C_FLAGS_INIT "${nt_compile_flags}")
 set(CMAKE_ASM_FLAGS_INIT "-fdebug-compilation-dir=. -ffile-prefix-map=${nt_source_root}/=")
+# Without a build type vector code would be compiled without optimisation.
+set(CMAKE_BUILD_TYPE_INIT RelWithDebInfo)
 set(CMAKE_C_FLAGS_RELWITHDEBINFO_INIT "-O2")
 set(CMAKE_C_FLAGS_RELEASE_INIT "-O2")
 set(CMAKE_C_FLAGS_DEBUG_INIT "-O1")
