@@ -37,7 +37,7 @@ string(CONCAT nt_compile_flags
 set(CMAKE_C_FLAGS_INIT "${nt_compile_flags}")
 set(CMAKE_ASM_FLAGS_INIT "-fdebug-compilation-dir=. -ffile-prefix-map=${nt_source_root}/=")
 # Without a build type vector code would be compiled without optimisation.
-set(CMAKE_BUILD_TYPE_INIT RelWithDebInfo)
+set(CMAKE_BUILD_TYPE RelWithDebInfo CACHE STRING "Build type")
 set(CMAKE_C_FLAGS_RELWITHDEBINFO_INIT "-O2")
 set(CMAKE_C_FLAGS_RELEASE_INIT "-O2")
 set(CMAKE_C_FLAGS_DEBUG_INIT "-O1")
