@@ -208,8 +208,8 @@ static void *run(void *unused)
     return NULL;
 }
 
-/* A secret on the searched stack is found: the search sees what a thread leaves there.  Deep, since a thread's end
- * uses the first few hundred bytes again. */
+/* A secret on the searched stack is found: the search sees what a thread leaves there.  Deep, since a
+ * thread's end uses the first few hundred bytes again. */
 static void *leak(void *unused)
 {
     volatile uint8_t left_behind[8192];
