@@ -94,9 +94,9 @@ void *thunk_enter(uint32_t row, const uint64_t *registers, uint64_t *slot)
 {
     const struct import_entry *entry = &import_table[row];
     struct shadow_stack *stack = shadow_get();
-    shadow_drop_below(stack, slot);
-    /* A tail call from the driver reaches the next import with the same slot only after the first returned.
-     */
+    /* The very same slot: a chain of tail calls (host function -> callback -> import) that will return through
+     * both entries if thunk_return stands there, else an entry that never returned. */
+    shadow_drop_below(stack, *slot == (uint64_t)(uintptr_t)thunk_return ? slot : slot + 1);
     if (stack->depth == SHADOW_DEPTH)
         verify_report(RULE_STACK_OVERFLOW, "%s: imports and callbacks are nested more than %u deep",
                       entry->name, SHADOW_DEPTH);
