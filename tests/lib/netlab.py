@@ -257,7 +257,7 @@ def ping(lab, namespace, target, count=10, interval=0.1, size=56, deadline=None,
 class IperfServer:
     def __init__(self, lab, namespace, address, port=5201):
         self.lab, self.namespace, self.address, self.port = lab, namespace, address, port
-        self.process = lab.start(["iperf3", "-s", "-B", address, "-p", str(port)], namespace, f"iperf-{port}-{namespace}.log")
+        self.process = lab.start(["iperf3", "-s", "-B", address, "-p", str(port), "--forceflush"], namespace, f"iperf-{port}-{namespace}.log")
         lab.wait_for(lambda: "listening" in lab.output_of(self.process), f"iperf3 server on {address}", 10, self.process)
 
     def run(self, client_namespace, seconds=5, reverse=False, streams=1, extra=()):
