@@ -8,6 +8,7 @@
 #include "protocol/messages.h"
 #include "receive_deliver.h"
 #include "udp_socket.h"
+#include "workspace.h"
 
 /* Sessions open at a time in one pass. */
 #define PASS_GROUPS 8
@@ -54,20 +55,18 @@ static void refuse(struct pass *pass, WSK_DATAGRAM_INDICATION *datagram, enum dr
     drop_count(pass->adapter, reason, 1);
 }
 
-/* The bytes of the datagram that its first MDL holds, `*contiguous` of them. */
-static const uint8_t *datagram_start(const WSK_DATAGRAM_INDICATION *datagram, uint32_t *contiguous)
+/* The datagram's first `wanted` bytes in one piece: where they are, or copied to `storage` when the socket
+ * gave them in several MDLs. NULL if they cannot be read. */
+static const uint8_t *datagram_start(const WSK_DATAGRAM_INDICATION *datagram, uint32_t wanted,
+                                     uint8_t *storage)
 {
     MDL *mdl = datagram->Buffer.Mdl;
     uint32_t offset = datagram->Buffer.Offset;
-    *contiguous = 0;
-    if (!mdl || offset >= MmGetMdlByteCount(mdl))
-        return NULL;
-    const uint8_t *data = MmGetSystemAddressForMdlSafe(mdl, NormalPagePriority | MdlMappingNoExecute);
-    if (!data)
-        return NULL;
-    uint32_t here = MmGetMdlByteCount(mdl) - offset;
-    *contiguous = here < datagram->Buffer.Length ? here : (uint32_t)datagram->Buffer.Length;
-    return data + offset;
+    if (mdl && offset < MmGetMdlByteCount(mdl) && MmGetMdlByteCount(mdl) - offset >= wanted) {
+        const uint8_t *data = MmGetSystemAddressForMdlSafe(mdl, NormalPagePriority | MdlMappingNoExecute);
+        return data ? data + offset : NULL;
+    }
+    return mdl_copy(storage, mdl, offset, wanted) ? storage : NULL;
 }
 
 /* ---- batches ---- */
@@ -95,9 +94,9 @@ static void batch_fill(struct rx_batch *rx, struct group *group)
     while (group->count > 0 && rx->batch.count < rx->slots) {
         WSK_DATAGRAM_INDICATION *datagram = group->datagrams.head;
         struct rx_packet *packet = &rx->packets[rx->batch.count++];
-        uint32_t contiguous;
+        uint8_t storage[MESSAGE_DATA_HEADER_BYTES];
         const struct message_data_header *header =
-            (const struct message_data_header *)datagram_start(datagram, &contiguous);
+            (const struct message_data_header *)datagram_start(datagram, sizeof(storage), storage);
         packet->datagram = datagram;
         packet->nonce = load_le64(header->counter); /* mapped once already, by the pass */
         group->datagrams.head = datagram->Next;
@@ -228,18 +227,16 @@ static void add_data(struct pass *pass, WSK_DATAGRAM_INDICATION *datagram, const
 
 static void pass_add(struct pass *pass, WSK_DATAGRAM_INDICATION *datagram, struct epoch_guard *guard)
 {
-    uint32_t contiguous;
-    const uint8_t *message = datagram_start(datagram, &contiguous);
+    uint8_t storage[MESSAGE_INITIATION_BYTES]; /* the longest handshake message; of data the header counts */
     uint32_t length = datagram->Buffer.Length <= UINT16_MAX ? (uint32_t)datagram->Buffer.Length : 0;
+    uint32_t wanted = length < sizeof(storage) ? length : (uint32_t)sizeof(storage);
     if (!pass->adapter->up) {
         refuse(pass, datagram, DROP_RX_NOT_UP);
         return;
     }
-    enum message_type type =
-        contiguous >= sizeof(uint32_t) ? message_classify(message, length) : MESSAGE_INVALID;
-    /* What the first MDL must hold: the header, of handshakes the whole message. */
-    uint32_t needed = type == MESSAGE_DATA ? MESSAGE_DATA_HEADER_BYTES : length;
-    if (type == MESSAGE_INVALID || contiguous < needed)
+    const uint8_t *message = length >= sizeof(uint32_t) ? datagram_start(datagram, wanted, storage) : NULL;
+    enum message_type type = message ? message_classify(message, length) : MESSAGE_INVALID;
+    if (type == MESSAGE_INVALID)
         refuse(pass, datagram, DROP_RX_MALFORMED);
     else if (type == MESSAGE_DATA)
         add_data(pass, datagram, message, guard);
