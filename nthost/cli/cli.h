@@ -20,8 +20,9 @@ struct run_options {
     const char *report;      /* file for reports and the final counters, or NULL */
     const char *control_dir; /* of NAME.sock and NAME.ctl; NULL = /var/run/wireguard */
     unsigned cpus;
-    unsigned mtu; /* 0 = leave */
-    int ready_fd; /* -1 = none */
+    unsigned mtu;        /* 0 = leave */
+    unsigned fault_seed; /* 0 = no faults */
+    int ready_fd;        /* -1 = none */
     bool verify, trace, no_offload, down;
 };
 

@@ -332,8 +332,8 @@ static bool add_default(const char *name, const struct config *config, uint8_t f
     const char *route[] = {"ip", option, "route", "add", everything, "dev", name, "table", number, NULL};
     const char *unmarked[] = {"ip",   option,  "rule", "add",      "not",  "fwmark",
                               number, "table", number, "priority", second, NULL};
-    const char *suppress[] = {"ip", option, "rule", "add", "table", "main", "suppress_prefixlength",
-                              "0",  NULL};
+    const char *suppress[] = {"ip", option,     "rule", "add", "table", "main", "suppress_prefixlength",
+                              "0",  "priority", first,  NULL};
     return run(route) && add_rule(state, suppress) && add_rule(state, unmarked) &&
            (family == 6 || set_src_valid_mark(state)) && add_firewall(name, config, family, table, state);
 }

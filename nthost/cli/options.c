@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,6 +36,7 @@ static const char help[] =
     "  --name NAME          interface: 1 to 15 of a-z A-Z 0-9 _ = + . -      (run only)\n"
     "  --driver FILE.sys    the driver; default: wyrm.sys beside nthost       (up only)\n"
     "  --verify             check every rule of the kernel interface; slower\n"
+    "  --fault-seed N       with --verify: let allocations and calls fail at random, from this seed\n"
     "  --cpus N             virtual processors, 1 to 64; default: those of the machine, at most 8\n"
     "  --mtu N              MTU of the interface, 576 to 65535                (run only; up: from the file)\n"
     "  --report FILE        append reports and the final counters to FILE\n"
@@ -104,6 +106,7 @@ enum {
     OPTION_NAME = 256,
     OPTION_DRIVER,
     OPTION_VERIFY,
+    OPTION_FAULT_SEED,
     OPTION_CPUS,
     OPTION_MTU,
     OPTION_REPORT,
@@ -119,6 +122,7 @@ enum {
 static const struct option option_table[] = {{"name", required_argument, NULL, OPTION_NAME},
                                              {"driver", required_argument, NULL, OPTION_DRIVER},
                                              {"verify", no_argument, NULL, OPTION_VERIFY},
+                                             {"fault-seed", required_argument, NULL, OPTION_FAULT_SEED},
                                              {"cpus", required_argument, NULL, OPTION_CPUS},
                                              {"mtu", required_argument, NULL, OPTION_MTU},
                                              {"report", required_argument, NULL, OPTION_REPORT},
@@ -163,6 +167,8 @@ static bool option_take(struct run_options *options, int option)
     case OPTION_VERIFY:
         options->verify = true;
         return true;
+    case OPTION_FAULT_SEED:
+        return parse_unsigned("fault-seed", optarg, 1, UINT_MAX, &options->fault_seed);
     case OPTION_CPUS:
         return parse_unsigned("cpus", optarg, 1, 64, &options->cpus);
     case OPTION_MTU:

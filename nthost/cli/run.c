@@ -25,6 +25,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* What a driver answers to a control code that it does not know. */
+#define STATUS_INVALID_DEVICE_REQUEST_VALUE ((int32_t)0xC0000010)
+
 struct session {
     struct run_options options;
     int stop; /* eventfd: somebody wants the end */
@@ -84,7 +87,7 @@ static void adapter_set_up(struct session *session)
         status = io_file_control(file, WYRM_IOCTL_STATE, &verb, sizeof verb, NULL, 0, &information);
         io_file_close(file);
     }
-    if (status < 0)
+    if (status < 0 && status != STATUS_INVALID_DEVICE_REQUEST_VALUE)
         host_warn("%s: the driver did not set the adapter up (status 0x%08X)", session->options.name,
                   (unsigned)status);
 }
@@ -227,6 +230,7 @@ int command_run(int argc, char **argv)
     host_options.verify = session.options.verify;
     host_options.cpus = session.options.cpus;
     host_options.trace = session.options.trace;
+    host_options.fault_seed = session.options.fault_seed;
     host_options.report_file = session.options.report;
     session.stop = eventfd(0, EFD_CLOEXEC);
     int error = session.stop < 0 ? errno : signals_start(&session);

@@ -144,14 +144,22 @@ int state_add_sysctl(struct state *state, const char *path, const char *value)
     return state_add(state, "sysctl", line);
 }
 
-static bool is_only_tunnel(void)
+/* Whether no other tunnel's process is alive. */
+static bool is_only_tunnel(const struct state *state)
 {
     char **names;
+    bool only = true;
     size_t count = state_names(&names);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
+        struct state other;
+        if (strcmp(names[i], state->name) && state_load(names[i], &other) == 0) {
+            only = only && !state_process(&other);
+            state_free(&other);
+        }
         free(names[i]);
+    }
     free(names);
-    return count <= 1;
+    return only;
 }
 
 static bool undo_command(const char *line)
@@ -190,7 +198,7 @@ unsigned state_undo(const struct state *state)
         bool done = true;
         if (!strcmp(line->word, "undo"))
             done = undo_command(line->rest);
-        else if (!strcmp(line->word, "sysctl") && is_only_tunnel())
+        else if (!strcmp(line->word, "sysctl") && is_only_tunnel(state))
             done = undo_sysctl(line->rest);
         if (!done) {
             fprintf(stderr, "nthost: %s: this could not be undone: %s\n", state->name, line->rest);
@@ -200,7 +208,7 @@ unsigned state_undo(const struct state *state)
     return failed;
 }
 
-/* Field 22 of /proc/PID/stat: start time in clock ticks (proc(5)). 0: no such process. */
+/* Field 22 of /proc/PID/stat: start time in clock ticks (proc(5)). 0: no such process, or only its remains. */
 static unsigned long long process_start(pid_t pid)
 {
     char path[64], text[1024];
@@ -213,6 +221,8 @@ static unsigned long long process_start(pid_t pid)
         return 0;
     text[length] = 0;
     char *at = strrchr(text, ')'); /* the name may hold spaces and parentheses */
+    if (at && (at[1] != ' ' || at[2] == 'Z' || at[2] == 'X')) /* field 3: the state */
+        return 0;
     for (unsigned field = 2; at && field < 22; field++)
         at = strchr(at + 1, ' ');
     return at ? strtoull(at, NULL, 10) : 0;

@@ -175,17 +175,23 @@ static void log_show(const char *name)
         fwrite(text, 1, (size_t)length, stderr);
 }
 
-static size_t daemon_arguments(const struct tunnel *tunnel, char *cpus, size_t cpus_size, const char **argv)
+static size_t daemon_arguments(const struct tunnel *tunnel, char *cpus, char *seed, size_t size,
+                               const char **argv)
 {
     const struct run_options *options = &tunnel->options;
     size_t count = 0;
-    snprintf(cpus, cpus_size, "%u", options->cpus);
+    snprintf(cpus, size, "%u", options->cpus);
+    snprintf(seed, size, "%u", options->fault_seed);
     const char *fixed[] = {"/proc/self/exe", "run", options->driver, "--name", tunnel->name,
                            "--cpus",         cpus,  "--ready-fd",    "3"};
     for (; count < sizeof fixed / sizeof *fixed; count++)
         argv[count] = fixed[count];
     if (options->verify)
         argv[count++] = "--verify";
+    if (options->fault_seed) {
+        argv[count++] = "--fault-seed";
+        argv[count++] = seed;
+    }
     if (options->trace)
         argv[count++] = "--trace";
     if (options->no_offload)
@@ -220,7 +226,7 @@ static bool daemon_wait_ready(const char *name, int fd)
 
 static bool daemon_start(struct tunnel *tunnel)
 {
-    char path[64], cpus[16];
+    char path[64], cpus[16], seed[16];
     const char *argv[SPAWN_ARGUMENTS_MAX];
     int pipes[2];
     log_path(path, sizeof path, tunnel->name);
@@ -231,7 +237,7 @@ static bool daemon_start(struct tunnel *tunnel)
             close(log);
         return false;
     }
-    daemon_arguments(tunnel, cpus, sizeof cpus, argv);
+    daemon_arguments(tunnel, cpus, seed, sizeof cpus, argv);
     int pid = spawn_daemon(argv, log, pipes[1]);
     close(log);
     close(pipes[1]);

@@ -119,12 +119,12 @@ def test_complaints():
 # ---- tunnels in a namespace ----
 
 class Namespace:
-    """A network namespace with a dummy uplink eth9: 192.0.2.2/24 and 2001:db8::2/64, default routes through it."""
+    """A network namespace with an uplink eth9 (veth, its end in the same namespace): 192.0.2.2/24 and 2001:db8::2/64, default routes through it."""
 
     def __init__(self, name):
         self.name = name
         self.must("ip", "netns", "add", name, inside=False)
-        for command in ("link set lo up", "link add eth9 type dummy", "link set eth9 mtu 1480 up",
+        for command in ("link set lo up", "link add eth9 mtu 1480 type veth peer name eth8 mtu 1480", "link set eth9 addrgenmode none up", "link set eth8 addrgenmode none up",
                         "address add 192.0.2.2/24 dev eth9", "-6 address add 2001:db8::2/64 dev eth9 nodad",
                         "route add default via 192.0.2.1", "-6 route add default via 2001:db8::1"):
             self.must("ip", *command.split())
@@ -146,6 +146,11 @@ class Namespace:
         if shutil.which("nft"):
             parts.append(["nft", "list", "ruleset"])
         return [self.run(*part).stdout for part in parts]
+
+    def same(self, before, what):
+        """Checks that everything is as in that snapshot; says what is not."""
+        now = self.snapshot()
+        check(now == before, what + "".join(f"\n  was {a!r}\n  is  {b!r}" for a, b in zip(before, now) if a != b))
 
     def delete(self):
         run("ip", "netns", "delete", self.name)
@@ -192,7 +197,7 @@ def test_up_down(space, folder):
     check(run("wg", "show", name).returncode == 0, "the first is not disturbed by that")
     result = space.run(NTHOST, "down", path)
     check(result.returncode == 0, f"down: {result.stderr}")
-    check(space.snapshot() == before, "down leaves nothing behind")
+    space.same(before, "down leaves nothing behind")
     with open(note, encoding="ascii") as text:
         check(text.read().endswith(f"predown {name}\npostdown {name}\n"), "hooks of down")
     with open(f"/run/nthost/{name}.log", encoding="utf-8", errors="replace") as text:
@@ -232,9 +237,11 @@ def test_default_routes(space, folder):
     check(f"dev {second.name}" in route("198.51.100.1"), "the second tunnel is in front")
     check("dev eth9" in route("192.0.2.50"), "the local network still stays local")
     result = space.run(NTHOST, "down", second.name)
-    check(result.returncode == 0 and space.snapshot() == one, f"the second goes, the first stays: {result.stderr}")
+    check(result.returncode == 0, f"the second goes: {result.stderr}")
+    space.same(one, "the first stays")
     result = space.run(NTHOST, "down", first.name)
-    check(result.returncode == 0 and space.snapshot() == before, f"and nothing is left: {result.stderr}")
+    check(result.returncode == 0, f"the first goes: {result.stderr}")
+    space.same(before, "and nothing is left")
 
 
 def test_failures(space, folder):
@@ -251,7 +258,7 @@ def test_failures(space, folder):
         result = space.run(NTHOST, "up", config.write(interface, peer_text))
         check(result.returncode == 1 and words in result.stderr, f"{interface!r}: {result.returncode} {result.stderr}")
         check(config.private not in result.stderr, "no key in messages")
-        check(space.snapshot() == before, f"{interface!r} left something behind")
+        space.same(before, f"{interface!r} left something behind")
         check(not os.path.exists(f"/run/nthost/{config.name}.state"), f"{interface!r} left a state behind")
     # Ctrl-C in the middle
     path = config.write("Address = 10.77.3.1/32\nPostUp = sleep 20", peer)
@@ -265,7 +272,7 @@ def test_failures(space, folder):
     os.killpg(up.pid, signal.SIGINT)
     _, errors = up.communicate(timeout=60)
     check(up.returncode == 1 and "undoing" in errors, f"interrupted: {up.returncode} {errors}")
-    check(space.snapshot() == before, "an interrupted up leaves nothing behind")
+    space.same(before, "an interrupted up leaves nothing behind")
     # the process dies
     path = config.write("Address = 10.77.3.1/32", peer)
     if check(space.run(NTHOST, "up", path).returncode == 0, "up"):
@@ -275,7 +282,8 @@ def test_failures(space, folder):
         check(re.search(rf"^{config.name}\tdead", run(NTHOST, "list").stdout, re.M), "list says dead")
         result = space.run(NTHOST, "up", path)
         check(result.returncode == 0 and "cleaning up" in result.stderr, f"up after a crash: {result.stderr}")
-        check(space.run(NTHOST, "down", path).returncode == 0 and space.snapshot() == before, "nothing is left of it")
+        check(space.run(NTHOST, "down", path).returncode == 0, "down after that")
+        space.same(before, "nothing is left of it")
 
 
 def test_save(space, folder):
@@ -341,7 +349,7 @@ def test_run(space):
         process.kill()
         _, errors = process.communicate()
     check(process.returncode == 0 and "left nothing behind" in errors, f"Ctrl-C: {process.returncode} {errors}")
-    check(space.snapshot() == before, "run leaves nothing behind")
+    space.same(before, "run leaves nothing behind")
     with open(report, encoding="ascii") as text:
         content = text.read()
     check("0 kinds leaked" in content and "pool allocations" in content, f"report: {content}")
