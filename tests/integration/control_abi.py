@@ -265,9 +265,9 @@ def test_log(driver, tests):
         second.close()
         tests.equal(hex(waiting.wait().status), hex(STATUS_CANCELLED), "LOG ends with its handle")
     first, second = driver.file.log_async(), driver.file.log_async()
-    driver.file.state(STATE_UP)
-    tests.check(first.done(2), "LOG: a line wakes the first reader")
     driver.file.state(STATE_DOWN)
+    tests.check(first.done(2), "LOG: a line wakes the first reader")
+    driver.file.state(STATE_UP)
     tests.check(second.done(2), "LOG: the next line goes to the second reader")
     # More lines than the ring holds: the oldest go, and the gap is told.
     for _ in range(50):

@@ -70,6 +70,8 @@ class Lab:
         self.command(["ip", "netns", "add", name])
         self.namespaces.append(name)
         self.command(["ip", "link", "set", "lo", "up"], name)
+        # Taking away an interface's first address must not take the others of its prefix with it.
+        self.command(["sysctl", "-q", "-w", "net.ipv4.conf.all.promote_secondaries=1"], name)
         return name
 
     def link(self, first, second, addresses_first, addresses_second, mtu=None, label="v"):

@@ -5,6 +5,7 @@
 #include "ps/process.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 
 static pthread_mutex_t expect_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -70,6 +71,12 @@ uint32_t random_next(uint64_t *state)
 {
     *state = *state * 6364136223846793005u + 1442695040888963407u;
     return (uint32_t)(*state >> 33);
+}
+
+void dawdle(uint64_t *state)
+{
+    if (random_next(state) % 256 == 0)
+        sched_yield();
 }
 
 /* ---- the recorder ---- */

@@ -47,6 +47,8 @@ void crew_join(struct crew *crew);
 void crew_run(unsigned count, PKSTART_ROUTINE routine);
 
 uint32_t random_next(uint64_t *state);
+/* Now and then gives the host's processor away: in the middle of a section, so that a missing lock shows. */
+void dawdle(uint64_t *state);
 
 /* The recorder: what the hooks of verify.h were told. */
 struct verify_record {

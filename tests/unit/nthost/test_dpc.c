@@ -125,6 +125,86 @@ static void lowering(void)
     EXPECT(order_length == 1 && order[0] == 'b');
 }
 
+/* ---- other CPUs: an idle one is kicked, and no request falls between an owner's last look and its release
+ * ---- */
+
+static uint64_t arrived; /* atomic */
+
+static VOID NTAPI arrive(PKDPC dpc, PVOID context, PVOID argument1, PVOID argument2)
+{
+    __atomic_fetch_add(&arrived, 1, __ATOMIC_RELEASE);
+}
+
+static bool arrives(uint64_t wanted)
+{
+    unsigned spins = 0;
+    for (uint64_t end = now_ms() + 3000; __atomic_load_n(&arrived, __ATOMIC_ACQUIRE) < wanted;) {
+        if (now_ms() > end)
+            return false;
+        sched_spin(&spins);
+    }
+    return true;
+}
+
+static uint64_t meeting; /* atomic: the round that both sides are in */
+static bool meeting_over;
+
+static VOID NTAPI own_briefly(PVOID context)
+{
+    GROUP_AFFINITY affinity = {.Mask = 2}, before;
+    KeSetSystemGroupAffinityThread(&affinity, &before);
+    uint64_t seen = 0, random = 4;
+    unsigned spins = 0;
+    while (!__atomic_load_n(&meeting_over, __ATOMIC_ACQUIRE)) {
+        uint64_t round = __atomic_load_n(&meeting, __ATOMIC_ACQUIRE);
+        if (round == seen) {
+            sched_spin(&spins);
+            continue;
+        }
+        seen = round;
+        KIRQL irql = KeRaiseIrqlToDpcLevel();
+        for (uint32_t delay = random_next(&random) % 64; delay != 0; delay--)
+            __builtin_ia32_pause();
+        KeLowerIrql(irql);
+    }
+    KeRevertToUserGroupAffinityThread(&before);
+}
+
+static void other_cpu(void)
+{
+    if (sched_cpu_count() < 2)
+        return;
+    KDPC dpc;
+    PROCESSOR_NUMBER one = {.Number = 1};
+    GROUP_AFFINITY affinity = {.Mask = 1}, before;
+    uint64_t random = 8;
+    bool ran = true;
+    KeInitializeDpc(&dpc, arrive, NULL);
+    EXPECT(KeSetTargetProcessorDpcEx(&dpc, &one) == STATUS_SUCCESS);
+    KeSetSystemGroupAffinityThread(&affinity, &before);
+    for (uint64_t i = 1; i <= 100 && ran; i++) {
+        KIRQL irql = i % 2 == 0 ? KeRaiseIrqlToDpcLevel() : PASSIVE_LEVEL;
+        ran = KeInsertQueueDpc(&dpc, NULL, NULL) && arrives(i);
+        KeLowerIrql(irql);
+    }
+    EXPECT(ran);
+    struct crew crew;
+    arrived = 0;
+    crew_start(&crew, 1, own_briefly, NULL);
+    for (uint64_t round = 1; round <= 3000 * SCALE && ran; round++) {
+        __atomic_store_n(&meeting, round, __ATOMIC_RELEASE);
+        for (uint32_t delay = random_next(&random) % 96; delay != 0; delay--)
+            __builtin_ia32_pause();
+        ran = KeInsertQueueDpc(&dpc, NULL, NULL) && arrives(round);
+    }
+    EXPECT(ran);
+    __atomic_store_n(&meeting_over, true, __ATOMIC_RELEASE);
+    crew_join(&crew);
+    KeRevertToUserGroupAffinityThread(&before);
+    KeRemoveQueueDpc(&dpc);
+    KeFlushQueuedDpcs();
+}
+
 /* ---- DPCs that queue themselves ---- */
 
 static unsigned requeues;
@@ -185,6 +265,7 @@ static void reclamation(void)
 void test_dpc(void)
 {
     lowering();
+    other_cpu();
     race();
     self_requeue();
     reclamation();

@@ -26,6 +26,35 @@ static void rundown_rules(void)
     ExReleaseRundownProtection(&reference);
 }
 
+static bool rundown_over;
+
+static VOID NTAPI wait_for_rundown(PVOID context)
+{
+    ExWaitForRundownProtectionRelease(context);
+    __atomic_store_n(&rundown_over, true, __ATOMIC_SEQ_CST);
+}
+
+/* The waiter waits for each of several references, however they are released. */
+static void rundown_waits_for_all(void)
+{
+    EX_RUNDOWN_REF reference;
+    struct crew crew;
+    ExInitializeRundownProtection(&reference);
+    EXPECT(ExAcquireRundownProtectionEx(&reference, 4));
+    crew_start(&crew, 1, wait_for_rundown, (void *[]){&reference});
+    for (uint64_t end = now_ms() + 5000; now_ms() < end && ExAcquireRundownProtection(&reference);) {
+        ExReleaseRundownProtection(&reference);
+        sleep_ms(1);
+    }
+    ExReleaseRundownProtection(&reference);
+    ExReleaseRundownProtectionEx(&reference, 2);
+    sleep_ms(10);
+    EXPECT(!__atomic_load_n(&rundown_over, __ATOMIC_SEQ_CST));
+    ExReleaseRundownProtection(&reference);
+    crew_join(&crew);
+    EXPECT(__atomic_load_n(&rundown_over, __ATOMIC_SEQ_CST));
+}
+
 static EX_RUNDOWN_REF plain_reference;
 static PEX_RUNDOWN_REF_CACHE_AWARE aware_reference;
 static bool alive_plain, alive_aware; /* plain: only the protection orders the accesses */
@@ -34,7 +63,7 @@ static uint64_t uses;
 static VOID NTAPI use_protected(PVOID context)
 {
     bool plain_open = true, aware_open = true;
-    uint64_t wrong = 0;
+    uint64_t wrong = 0, random = (uintptr_t)context;
     while (plain_open || aware_open) {
         if (plain_open) {
             plain_open = ExAcquireRundownProtection(&plain_reference);
@@ -44,14 +73,19 @@ static VOID NTAPI use_protected(PVOID context)
             }
         }
         if (aware_open) {
-            KIRQL irql = KeRaiseIrqlToDpcLevel();
+            /* acquired on a high CPU, released on CPU 0: whose counter the rundown collects first */
+            GROUP_AFFINITY high = {.Mask = ~(KAFFINITY)0 << (sched_cpu_count() - 1)}, low = {.Mask = 1},
+                           before;
+            KeSetSystemGroupAffinityThread(&high, &before);
             aware_open = ExAcquireRundownProtectionCacheAware(aware_reference);
-            KeLowerIrql(irql); /* may be released on another CPU */
+            KeSetSystemGroupAffinityThread(&low, &high);
             if (aware_open) {
                 wrong += !alive_aware;
                 ExReleaseRundownProtectionCacheAware(aware_reference);
             }
+            KeRevertToUserGroupAffinityThread(&before);
         }
+        dawdle(&random);
         __atomic_add_fetch(&uses, 1, __ATOMIC_RELAXED);
     }
     EXPECT(wrong == 0);
@@ -61,17 +95,18 @@ static void rundown_race(void)
 {
     aware_reference = ExAllocateCacheAwareRundownProtection(NonPagedPoolNx, 0x74736554);
     EXPECT(aware_reference != NULL);
-    for (unsigned round = 0; round < 25; round++) {
+    for (unsigned round = 0; round < 20 * SCALE; round++) {
         ExInitializeRundownProtection(&plain_reference);
         if (round != 0)
             ExReInitializeRundownProtectionCacheAware(aware_reference);
         alive_plain = alive_aware = true;
         uint64_t before = __atomic_load_n(&uses, __ATOMIC_RELAXED);
+        unsigned spins = 0;
         struct crew crew;
         crew_start(&crew, 3, use_protected, NULL);
         for (uint64_t end = now_ms() + 5000;
              __atomic_load_n(&uses, __ATOMIC_RELAXED) < before + 200 && now_ms() < end;)
-            sleep_ms(1);
+            sched_spin(&spins);
         ExWaitForRundownProtectionRelease(&plain_reference);
         alive_plain = false;
         ExWaitForRundownProtectionReleaseCacheAware(aware_reference);
@@ -217,6 +252,7 @@ static void callbacks(void)
 void test_ex(void)
 {
     rundown_rules();
+    rundown_waits_for_all();
     rundown_race();
     lists();
     callbacks();

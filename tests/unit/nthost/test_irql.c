@@ -20,6 +20,7 @@ static VOID NTAPI raise_and_lower(PVOID context)
         KIRQL irql = KeRaiseIrqlToDpcLevel();
         ULONG cpu = KeGetCurrentProcessorNumberEx(NULL);
         bool alone = inside[cpu]++ == 0;
+        dawdle(&random);
         entered[cpu]++;
         bool right_cpu = !pinned || affinity.Mask == (KAFFINITY)1 << cpu;
         KIRQL now = KeGetCurrentIrql();

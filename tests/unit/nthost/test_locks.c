@@ -19,6 +19,14 @@ static void expect_irql(KIRQL wanted, uint64_t *wrong)
     *wrong += KeGetCurrentIrql() != wanted;
 }
 
+/* Read, perhaps lose the processor, write: only a lock makes an addition of it. */
+static void add_slowly(uint64_t *value, uint64_t *random)
+{
+    uint64_t seen = *(volatile uint64_t *)value;
+    dawdle(random);
+    *(volatile uint64_t *)value = seen + 1;
+}
+
 static VOID NTAPI use_all(PVOID context)
 {
     uint64_t random = (uintptr_t)context + 11, wrong = 0;
@@ -26,32 +34,32 @@ static VOID NTAPI use_all(PVOID context)
         KIRQL irql;
         KeAcquireSpinLock(&spin, &irql);
         expect_irql(DISPATCH_LEVEL, &wrong);
-        spin_count++;
+        add_slowly(&spin_count, &random);
         KeReleaseSpinLock(&spin, irql);
         expect_irql(PASSIVE_LEVEL, &wrong);
 
         KLOCK_QUEUE_HANDLE handle, inner;
         KeAcquireInStackQueuedSpinLock(&queued, &handle);
-        queued_count++;
+        add_slowly(&queued_count, &random);
         KeReleaseInStackQueuedSpinLock(&handle);
 
         irql = KeRaiseIrqlToDpcLevel();
         if (KeTryToAcquireSpinLockAtDpcLevel(&tried)) {
-            tried_count++;
+            add_slowly(&tried_count, &random);
             KeReleaseSpinLockFromDpcLevel(&tried);
             __atomic_fetch_add(&tried_taken, 1, __ATOMIC_RELAXED);
         }
         KeAcquireSpinLockAtDpcLevel(&tried);
-        tried_count++;
+        add_slowly(&tried_count, &random);
         KeReleaseSpinLockFromDpcLevel(&tried);
         KeAcquireInStackQueuedSpinLockAtDpcLevel(&queued, &inner);
-        queued_count++;
+        add_slowly(&queued_count, &random);
         KeReleaseInStackQueuedSpinLockFromDpcLevel(&inner);
         KeLowerIrql(irql);
 
         if (random_next(&random) % 4 == 0) {
             irql = ExAcquireSpinLockExclusive(&shared_lock);
-            exclusive_count++;
+            add_slowly(&exclusive_count, &random);
             shared_copy = exclusive_count;
             ExReleaseSpinLockExclusive(&shared_lock, irql);
         } else {
@@ -69,21 +77,21 @@ static VOID NTAPI use_all(PVOID context)
 
         ExAcquireFastMutex(&fast);
         expect_irql(APC_LEVEL, &wrong);
-        fast_count++;
+        add_slowly(&fast_count, &random);
         ExReleaseFastMutex(&fast);
         if (ExTryToAcquireFastMutex(&fast)) {
-            fast_count++;
+            add_slowly(&fast_count, &random);
             ExReleaseFastMutex(&fast);
         } else {
             ExAcquireFastMutex(&fast);
-            fast_count++;
+            add_slowly(&fast_count, &random);
             ExReleaseFastMutex(&fast);
         }
         expect_irql(PASSIVE_LEVEL, &wrong);
 
         KeAcquireGuardedMutex(&guarded);
         wrong += !KeAreAllApcsDisabled();
-        guarded_count++;
+        add_slowly(&guarded_count, &random);
         KeReleaseGuardedMutex(&guarded);
         wrong += KeAreAllApcsDisabled();
     }

@@ -152,6 +152,24 @@ static void order(void)
     EXPECT(host_count_read(HOST_TIMER).now == 0);
 }
 
+/* Removing a timer from the middle of the queue, where the last one that takes its place belongs further up.
+ */
+static void removal(void)
+{
+    /* in this order the queue is a heap as it stands: removing [3] puts 50 below 80 */
+    static const unsigned due_ms[15] = {40, 80, 41, 90, 85, 42, 43, 110, 111, 112, 113, 44, 45, 46, 50};
+    static struct alarm alarms[15];
+    for (unsigned i = 0; i < 15; i++) {
+        initialize(&alarms[i]);
+        KeSetTimer(&alarms[i].timer, relative_ms(due_ms[i]), &alarms[i].dpc);
+    }
+    EXPECT(KeCancelTimer(&alarms[3].timer));
+    for (unsigned i = 0; i < 15; i++)
+        EXPECT(i == 3 || fires(&alarms[i], 1, 5000));
+    EXPECT(alarms[14].at_ns < alarms[1].at_ns && fired(&alarms[3]) == 0);
+    KeFlushQueuedDpcs();
+}
+
 /* ---- races: several threads set, replace and cancel the same timers ---- */
 
 #define SHARED 12
@@ -209,5 +227,6 @@ void test_timer(void)
     periodic();
     as_wait_object();
     order();
+    removal();
     races();
 }
