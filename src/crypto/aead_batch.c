@@ -343,7 +343,7 @@ static void open_portion(struct workspace *ws, const struct aead_core *core)
 /* Overwrites what the cores and inlined functions below may have spilled to the stack. */
 __attribute__((noinline)) static void scrub_stack(void)
 {
-    uint8_t spilled[768];
+    uint8_t spilled[1152];
     secure_zero(spilled, sizeof spilled);
 }
 

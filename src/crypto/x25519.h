@@ -1,5 +1,5 @@
 /* X25519 (RFC 7748): our Montgomery ladder over fiat-crypto's formally verified field arithmetic.  Any IRQL,
- * about 100,000 cycles and 1.2 KB of stack per call: keep it out of DPCs.  Constant time. */
+ * about 100,000 cycles and 1.5 KB of stack per call: keep it out of DPCs.  Constant time. */
 #pragma once
 
 #include <stdbool.h>
