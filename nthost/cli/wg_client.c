@@ -87,7 +87,7 @@ static int converse(const char *directory, const char *name, const struct secure
         snprintf(error, error_size, "%s: the answer has no errno", address.sun_path);
         goto leave;
     }
-    int number = atoi(status + strlen("errno="));
+    int number = abs(atoi(status + strlen("errno="))); /* implementations differ in the sign */
     if (!number)
         result = 0;
     else

@@ -169,7 +169,8 @@ static bool serve_command(struct wg_client *client, const char *line, size_t len
     }
     if (error)
         secure_buffer_clear(&answer);
-    alive = whole && secure_buffer_printf(&answer, "errno=%d\n\n", error) &&
+    /* Negative, as stock `wg` and the other implementations have it. */
+    alive = whole && secure_buffer_printf(&answer, "errno=%d\n\n", -error) &&
             front_write_all(client->fd, answer.data, answer.length);
     secure_buffer_free(&answer);
     wg_set_free(&set);
@@ -182,7 +183,7 @@ static void wg_serve(void *context, int fd)
     int32_t status = io_file_open(ndis_adapter_device(client.front->adapter), &io_token_system, &client.file);
     if (status < 0) {
         char answer[32];
-        int length = snprintf(answer, sizeof answer, "errno=%d\n\n", wg_errno_of_status(status));
+        int length = snprintf(answer, sizeof answer, "errno=%d\n\n", -wg_errno_of_status(status));
         front_write_all(fd, answer, (size_t)length);
         return;
     }

@@ -213,16 +213,16 @@ def test_errors():
            f"public_key={HEX_B}\nremove=true\nlisten_port=9", "get=1", "=", "x" * 300]
     for text in bad:
         answer = talk(f"set=1\n{text}\n\n")
-        check(answer == "errno=22\n\n", f"{text[:60]!r} answered {answer!r}")
+        check(answer == "errno=-22\n\n", f"{text[:60]!r} answered {answer!r}")
         check(get() == before, f"{text[:60]!r} changed something")
     check(talk(f"set=1\nlisten_port=9\n") == "" and get() == before, "a set without its empty line is not applied")
     check(talk("") == "", "nothing in, nothing out")
-    check(talk("get=2\n\n") == "errno=22\n\n", "get=2")
-    check(talk("hello\nworld\n\n") == "errno=22\n\n", "an unknown command")
-    check(talk("get=1\nx=1\n\n") == "errno=22\n\n", "get with a line")
-    check(talk("\n") == "errno=22\n\n", "an empty line alone")
+    check(talk("get=2\n\n") == "errno=-22\n\n", "get=2")
+    check(talk("hello\nworld\n\n") == "errno=-22\n\n", "an unknown command")
+    check(talk("get=1\nx=1\n\n") == "errno=-22\n\n", "get with a line")
+    check(talk("\n") == "errno=-22\n\n", "an empty line alone")
     check(talk("x" * 100000) == "", "a line without an end")
-    check(talk(b"get=1\0\n\n") == "errno=22\n\n", "a zero byte")
+    check(talk(b"get=1\0\n\n") == "errno=-22\n\n", "a zero byte")
     check(talk("set=1\n\nget=1\n\nset=1\nlisten_port=x\n\nget=1\n\n").count("errno=0") == 3,
           "several commands on a connection, one of them wrong")
     check(get() == before, "after all that the configuration is as before")

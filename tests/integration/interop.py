@@ -96,6 +96,8 @@ def roaming(options, tests):
         if ":" in outer[0]:
             # Removing the last address of a link's prefix drops routes a moment later.
             time.sleep(0.2)
+        # (It keeps the address it used to send from until it is told our endpoint again.)
+        tunnel.other.wg("set", "peer", tunnel.wyrm.public, "endpoint", tunnel.endpoint(0))
         ping(lab, tunnel.there, INNER4[0], 3, 0.05)
         tests.equal(tunnel.wyrm.dump()[tunnel.other.public]["endpoint"], tunnel.endpoint(1, moved[1]),
                     f"{what}: their new address")
