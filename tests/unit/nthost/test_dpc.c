@@ -147,6 +147,7 @@ static bool arrives(uint64_t wanted)
 }
 
 static uint64_t meeting; /* atomic: the round that both sides are in */
+static uint64_t owned;   /* atomic: the last round in which the CPU was taken */
 static bool meeting_over;
 
 static VOID NTAPI own_briefly(PVOID context)
@@ -163,6 +164,7 @@ static VOID NTAPI own_briefly(PVOID context)
         }
         seen = round;
         KIRQL irql = KeRaiseIrqlToDpcLevel();
+        __atomic_store_n(&owned, round, __ATOMIC_RELEASE);
         for (uint32_t delay = random_next(&random) % 64; delay != 0; delay--)
             __builtin_ia32_pause();
         KeLowerIrql(irql);
@@ -193,7 +195,9 @@ static void other_cpu(void)
     crew_start(&crew, 1, own_briefly, NULL);
     for (uint64_t round = 1; round <= 3000 * SCALE && ran; round++) {
         __atomic_store_n(&meeting, round, __ATOMIC_RELEASE);
-        for (uint32_t delay = random_next(&random) % 96; delay != 0; delay--)
+        for (unsigned spins = 0; __atomic_load_n(&owned, __ATOMIC_ACQUIRE) != round;)
+            sched_spin(&spins);
+        for (uint32_t delay = random_next(&random) % 64; delay != 0; delay--)
             __builtin_ia32_pause();
         ran = KeInsertQueueDpc(&dpc, NULL, NULL) && arrives(round);
     }
