@@ -4,6 +4,7 @@
 
 #include "host.h"
 #include "io/device.h"
+#include "loader/image.h"
 #include "mm/mdl.h"
 #include "sched/sched.h"
 #include "se/token.h"
@@ -86,36 +87,36 @@ void request_release(struct io_request *request)
 }
 
 /* STATUS_PENDING is returned if and only if the IRP was marked pending. */
-static void check_pending(struct io_request *request, NTSTATUS status)
+static void check_pending(struct io_request *request, NTSTATUS status, const void *routine)
 {
     bool completed = __atomic_load_n(&request->completed, __ATOMIC_ACQUIRE);
+    const char *problem = NULL, *name = "a dispatch routine";
+    size_t offset;
     if (status == STATUS_PENDING) {
         if (completed && !request->pending_returned)
-            verify_report(RULE_IRP_PENDING_MARK,
-                          "a dispatch routine returned STATUS_PENDING without IoMarkIrpPending");
-        return;
+            problem = "without having called IoMarkIrpPending";
+    } else if (!completed) {
+        problem = "without having completed the IRP; it must return STATUS_PENDING";
+    } else if (request->pending_returned) {
+        problem = "after IoMarkIrpPending; it must return STATUS_PENDING";
     }
-    if (!completed)
-        verify_report(RULE_IRP_PENDING_MARK,
-                      "a dispatch routine returned 0x%08X without having completed the IRP; it must return "
-                      "STATUS_PENDING",
-                      (unsigned)status);
-    if (request->pending_returned)
-        verify_report(
-            RULE_IRP_PENDING_MARK,
-            "a dispatch routine marked the IRP pending and returned 0x%08X instead of STATUS_PENDING",
-            (unsigned)status);
+    if (problem) {
+        (void)image_symbol(routine, &name, &offset);
+        verify_report(RULE_IRP_PENDING_MARK, "%s returned 0x%08X %s", name, (unsigned)status, problem);
+    }
 }
 
 NTSTATUS request_send(struct io_request *request, PDEVICE_OBJECT device)
 {
     host_count_add(HOST_IRP_PENDING, 1);
     request_reference(request);
+    UCHAR major = IoGetNextIrpStackLocation(request->irp)->MajorFunction;
+    const void *routine = (const void *)device->DriverObject->MajorFunction[major];
     const struct io_token *previous = token_enter(request->token);
     NTSTATUS status = IofCallDriver(device, request->irp);
     token_leave(previous);
     if (host_options.verify)
-        check_pending(request, status);
+        check_pending(request, status, routine);
     request_release(request);
     return status;
 }
