@@ -125,6 +125,7 @@ INIT_SECTION static NTSTATUS driver_initialize(void)
         return STATUS_INTERNAL_ERROR;
     }
     workspace_release(workspace);
+    wsk_initialize();
     rate_limit_initialize();
     status = worker_initialize();
     if (!NT_SUCCESS(status)) {

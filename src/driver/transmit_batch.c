@@ -89,7 +89,7 @@ static bool wants_route(struct peer *peer)
     endpoint_read(&peer->endpoint, &endpoint);
     uint32_t generation = route_generation(peer->adapter);
     if (endpoint.local_ifindex != 0) {
-        if (endpoint.route_generation != 0 && endpoint.route_generation != generation)
+        if (endpoint.route_generation != generation)
             route_request_refresh(peer);
         return false;
     }
