@@ -34,7 +34,8 @@ struct wg_front {
 struct wg_client {
     struct wg_front *front;
     int fd;
-    struct io_file *file;
+    struct io_file *file; /* NULL: open_error says why */
+    int open_error;
     struct secure_buffer input;
     size_t line_length; /* of the line that next_line() returned, with its newline */
 };
@@ -69,7 +70,7 @@ static int config_get(struct wg_client *client, struct secure_buffer *config)
 static int serve_get(struct wg_client *client, struct secure_buffer *answer)
 {
     struct secure_buffer config = {0};
-    int error = config_get(client, &config);
+    int error = client->open_error ? client->open_error : config_get(client, &config);
     if (!error) {
         pthread_mutex_lock(&client->front->lock);
         uint32_t fwmark = client->front->fwmark;
@@ -84,7 +85,7 @@ static int apply_set(struct wg_client *client, struct wg_set *set)
 {
     struct wg_front *front = client->front;
     uint64_t information = 0;
-    int error = wg_set_finish(set);
+    int error = client->open_error ? client->open_error : wg_set_finish(set);
     if (error)
         return error;
     pthread_mutex_lock(&front->lock);
@@ -154,8 +155,8 @@ static bool serve_command(struct wg_client *client, const char *line, size_t len
     struct secure_buffer answer = {0};
     struct wg_set set = {0};
     int error = 0;
-    bool whole, alive;
-    if (is(line, length, "get=1")) {
+    bool whole, alive, get = is(line, length, "get=1");
+    if (get) {
         whole = read_block(client, NULL, &error);
         if (whole && !error)
             error = serve_get(client, &answer);
@@ -169,8 +170,8 @@ static bool serve_command(struct wg_client *client, const char *line, size_t len
     }
     if (error)
         secure_buffer_clear(&answer);
-    /* Negative, as stock `wg` and the other implementations have it. */
-    alive = whole && secure_buffer_printf(&answer, "errno=%d\n\n", -error) &&
+    /* Stock `wg` reads the errno of get as a positive number and that of set as a negative one. */
+    alive = whole && secure_buffer_printf(&answer, "errno=%d\n\n", get ? error : -error) &&
             front_write_all(client->fd, answer.data, answer.length);
     secure_buffer_free(&answer);
     wg_set_free(&set);
@@ -180,19 +181,20 @@ static bool serve_command(struct wg_client *client, const char *line, size_t len
 static void wg_serve(void *context, int fd)
 {
     struct wg_client client = {.front = context, .fd = fd};
+    /* A device that cannot be opened (it was removed) is answered to every command: a client that writes into
+     * a closed connection would die of it. */
     int32_t status = io_file_open(ndis_adapter_device(client.front->adapter), &io_token_system, &client.file);
     if (status < 0) {
-        char answer[32];
-        int length = snprintf(answer, sizeof answer, "errno=%d\n\n", -wg_errno_of_status(status));
-        front_write_all(fd, answer, (size_t)length);
-        return;
+        client.file = NULL;
+        client.open_error = wg_errno_of_status(status);
     }
     size_t length;
     const char *line;
     while ((line = next_line(&client, &length)) && serve_command(&client, line, length))
         ;
     secure_buffer_free(&client.input);
-    io_file_close(client.file);
+    if (client.file)
+        io_file_close(client.file);
 }
 
 static void wg_destroy(void *context)

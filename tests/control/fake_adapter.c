@@ -269,8 +269,11 @@ static int32_t driver_state(struct ndis_adapter *adapter, const void *in, uint32
 
 int32_t io_file_open(struct _DEVICE_OBJECT *device, const struct io_token *token, struct io_file **file)
 {
+    struct ndis_adapter *adapter = (struct ndis_adapter *)device;
+    if (adapter->removed)
+        return (int32_t)0xC0010018; /* NDIS_STATUS_ADAPTER_REMOVED */
     *file = calloc(1, sizeof **file);
-    (*file)->adapter = (struct ndis_adapter *)device;
+    (*file)->adapter = adapter;
     (*file)->privileged = (token->system || token->administrator) && token->integrity >= 0x3000;
     return STATUS_SUCCESS;
 }

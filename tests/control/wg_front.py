@@ -219,7 +219,7 @@ def test_errors():
     check(talk("") == "", "nothing in, nothing out")
     check(talk("get=2\n\n") == "errno=-22\n\n", "get=2")
     check(talk("hello\nworld\n\n") == "errno=-22\n\n", "an unknown command")
-    check(talk("get=1\nx=1\n\n") == "errno=-22\n\n", "get with a line")
+    check(talk("get=1\nx=1\n\n") == "errno=22\n\n", "get with a line")
     check(talk("\n") == "errno=-22\n\n", "an empty line alone")
     check(talk("x" * 100000) == "", "a line without an end")
     check(talk(b"get=1\0\n\n") == "errno=-22\n\n", "a zero byte")
@@ -280,8 +280,15 @@ def test_raw():
     check(control.oid(0x01010101, 8) == (0, 4, b"\1\1\1\1\0\0\0\0"), "OID query")
     check(control.oid(7, data=b"abcd")[0] == 0 and control.oid(7)[0] == 0xC0010014, "OID set; too short")
     check(control.counters()["pool"] == (100, 0, 50), "counters")
+    leaving = nt.Control(NAME)
+    leaving.open().log_async()
+    leaving.disconnect()  # with a pending request: the host cancels it
+    pending = control.open().log_async()  # and this one is pending when the host ends
     control.surprise_remove()
     check(not control.link_up(), "surprise removal")
+    check(talk("get=1\n\nset=1\n\n") == "errno=19\n\nerrno=-19\n\n", "a removed device is told per command")
+    check("No such device" in wg("show", NAME).stderr, "also to wg show")
+    check("No such device" in wg("set", NAME, "listen-port", "5").stderr, "also to wg set")
 
     def refused(operation, payload, words):
         try:
@@ -313,12 +320,8 @@ def test_raw():
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as other:
             other.connect(f"{DIRECTORY}/{NAME}.ctl")
             other.sendall(data)
-    leaving = nt.Control(NAME)
-    leaving.open().log_async()
-    leaving.disconnect()  # with a pending request: the host cancels it
     time.sleep(0.2)
     check(control.counters()["pool"] == (100, 0, 50), "the host goes on")
-    pending = control.open().log_async()  # and this one is pending when the host ends
     return control, pending
 
 
