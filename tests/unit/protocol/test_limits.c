@@ -94,6 +94,13 @@ static void test_prefixes(void)
     CHECK(!rate_limiter_allow_v4(&limiter, v4, TEST_NOW_NS) &&
           rate_limiter_allow_v6(&limiter, v6, TEST_NOW_NS));
     free(memory);
+    /* also when both are in the same bucket of the table, here the only one */
+    make(&limiter, 2, &memory);
+    for (int n = 0; n < RATE_LIMIT_BURST; n++)
+        CHECK(rate_limiter_allow_v4(&limiter, v4, TEST_NOW_NS));
+    CHECK(!rate_limiter_allow_v4(&limiter, v4, TEST_NOW_NS) &&
+          rate_limiter_allow_v6(&limiter, v6, TEST_NOW_NS));
+    free(memory);
 }
 
 /* burst, then one per 50 ms; a clock that stands or goes back gives nothing */
