@@ -3,16 +3,25 @@
 
 #include "exports.h"
 #include "host.h"
+#include "loader/image.h"
 
 #include <stdlib.h>
+
+/* Weak: the unit tests have no loader. */
+#pragma weak image_symbol
 
 VOID __attribute__((noreturn)) NTAPI KeBugCheckEx(ULONG BugCheckCode, ULONG_PTR BugCheckParameter1,
                                                   ULONG_PTR BugCheckParameter2, ULONG_PTR BugCheckParameter3,
                                                   ULONG_PTR BugCheckParameter4)
 {
-    host_warn("*** STOP: 0x%08X (0x%016lX, 0x%016lX, 0x%016lX, 0x%016lX), called from %p", BugCheckCode,
-              BugCheckParameter1, BugCheckParameter2, BugCheckParameter3, BugCheckParameter4,
-              __builtin_return_address(0));
+    void *caller = __builtin_return_address(0);
+    const char *name = "";
+    size_t offset = 0;
+    if (image_symbol == NULL || !image_symbol(caller, &name, &offset))
+        name = "the host";
+    host_warn("*** STOP: 0x%08X (0x%016lX, 0x%016lX, 0x%016lX, 0x%016lX), called from %p (%s+0x%zx)",
+              BugCheckCode, BugCheckParameter1, BugCheckParameter2, BugCheckParameter3, BugCheckParameter4,
+              caller, name, offset);
     abort();
 }
 

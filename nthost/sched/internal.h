@@ -8,6 +8,10 @@
 #include <time.h>
 #include <unistd.h>
 
+/* Sleeps are measured by a clock that stands still while the machine is suspended; deadlines are not.  So no
+ * sleep is longer than this before its deadline is looked at again. */
+#define LONGEST_SLEEP_NS 10000000000u
+
 enum { TOKEN_NONE, TOKEN_WOKEN, TOKEN_SLEEPING }; /* sched_thread.token */
 
 /* 0 or -errno; `timeout` relative or NULL.  The word is only accessed atomically. */

@@ -22,6 +22,7 @@ struct sched_cpu {
     _Alignas(128) uint32_t lock;
     uint32_t request;
     struct sched_thread *owner; /* for people with a debugger */
+    uint32_t starving;          /* threads that woke several times and found it taken again */
     uint32_t kick;              /* the loop thread sleeps on it (CPUs 1..n-1) */
 };
 extern struct sched_cpu sched_cpus[64];

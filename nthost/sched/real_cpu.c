@@ -10,9 +10,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SPINS_BEFORE_YIELD 200u /* pauses of a spin lock's waiter: the holder may be descheduled */
-#define SPINS_BEFORE_SLEEP 230u /* the same for a CPU, whose owner may run long */
-#define DRAIN_ROUNDS       16u /* DPCs that queue DPCs: afterwards the loop thread goes on, between its I/O */
+#define SPINS_BEFORE_YIELD    200u /* pauses of a spin lock's waiter: the holder may be descheduled */
+#define SPINS_BEFORE_SLEEP    230u /* the same for a CPU, whose owner may run long */
+#define WAKES_BEFORE_STARVING 3u
+#define STAND_BACK_NS                                                                                        \
+    200000u              /* how long a former owner leaves a CPU to a starving thread: a thread hop's time */
+#define DRAIN_ROUNDS 16u /* DPCs that queue DPCs: afterwards the loop thread goes on, between its I/O */
 
 struct sched_cpu sched_cpus[64];
 unsigned sched_cpus_online = 1;
@@ -132,8 +135,14 @@ void sched_cpu_acquire_contended(struct sched_thread *self)
         sched_spin(&spins);
     }
     struct sched_cpu *cpu = &sched_cpus[self->cpu];
-    while (__atomic_exchange_n(&cpu->lock, CPU_CONTENDED, __ATOMIC_ACQUIRE) != CPU_FREE)
+    unsigned wakes = 0;
+    while (__atomic_exchange_n(&cpu->lock, CPU_CONTENDED, __ATOMIC_ACQUIRE) != CPU_FREE) {
+        if (wakes++ == WAKES_BEFORE_STARVING)
+            __atomic_add_fetch(&cpu->starving, 1, __ATOMIC_RELAXED);
         futex_wait(&cpu->lock, CPU_CONTENDED, NULL);
+    }
+    if (wakes > WAKES_BEFORE_STARVING)
+        __atomic_sub_fetch(&cpu->starving, 1, __ATOMIC_RELAXED);
     __atomic_store_n(&cpu->owner, self, __ATOMIC_RELAXED);
 }
 
@@ -144,6 +153,21 @@ static uint32_t give_up(struct sched_cpu *cpu)
     if (lock == CPU_CONTENDED)
         futex_wake(&cpu->lock, 1);
     return lock;
+}
+
+/* The woken thread needs a while to run; an owner that comes back at once (the event loop under load) would
+ * be first each time. */
+static void stand_back(struct sched_cpu *cpu)
+{
+    uint32_t starving = __atomic_load_n(&cpu->starving, __ATOMIC_RELAXED);
+    if (starving == 0)
+        return;
+    unsigned spins = 0;
+    for (uint64_t end = sched_time_ns() + STAND_BACK_NS; sched_time_ns() < end;) {
+        if (__atomic_load_n(&cpu->starving, __ATOMIC_RELAXED) < starving)
+            return;
+        sched_spin(&spins);
+    }
 }
 
 static void kick(unsigned number)
@@ -191,6 +215,8 @@ void sched_cpu_released(struct sched_thread *self, struct sched_cpu *cpu, uint32
     if (lock == CPU_CONTENDED)
         futex_wake(&cpu->lock, 1);
     drain_if_free(self, cpu);
+    if (lock == CPU_CONTENDED)
+        stand_back(cpu);
     if (self->moved) {
         self->moved = false;
         self->cpu = cpu_choose(self);

@@ -285,7 +285,7 @@ static void loop_round(uint64_t deadline_ns, const uint32_t *token)
     if (!busy && until != SCHED_FOREVER) {
         uint64_t now = sched_time_ns();
         if (until > now)
-            timeout = timespec_from_ns(until - now);
+            timeout = timespec_from_ns(until - now < LONGEST_SLEEP_NS ? until - now : LONGEST_SLEEP_NS);
     }
     int count = epoll_pwait2(epoll_fd, events, EVENTS_PER_CALL,
                              busy || until != SCHED_FOREVER ? &timeout : NULL, NULL);

@@ -241,7 +241,8 @@ bool sched_block(uint64_t deadline_ns)
             uint64_t now = sched_time_ns();
             if (now >= deadline_ns)
                 return __atomic_exchange_n(&self->token, TOKEN_NONE, __ATOMIC_ACQ_REL) == TOKEN_WOKEN;
-            left = timespec_from_ns(deadline_ns - now);
+            uint64_t left_ns = deadline_ns - now;
+            left = timespec_from_ns(left_ns < LONGEST_SLEEP_NS ? left_ns : LONGEST_SLEEP_NS);
             timeout = &left;
         }
         futex_wait(&self->token, TOKEN_SLEEPING, timeout);

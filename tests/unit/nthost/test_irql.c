@@ -39,6 +39,37 @@ static VOID NTAPI raise_and_lower(PVOID context)
     EXPECT(true);
 }
 
+/* A thread that gives its CPU up only for an instant does not keep another one out. */
+static bool hog_stop;
+static uint64_t guest_turns;
+
+static VOID NTAPI hog_or_guest(PVOID context)
+{
+    GROUP_AFFINITY affinity = {.Mask = 1}, before;
+    KeSetSystemGroupAffinityThread(&affinity, &before);
+    while (!__atomic_load_n(&hog_stop, __ATOMIC_RELAXED)) {
+        KIRQL irql = KeRaiseIrqlToDpcLevel();
+        if (context == NULL)
+            KeStallExecutionProcessor(300);
+        else
+            guest_turns++;
+        KeLowerIrql(irql);
+        if (context != NULL)
+            sleep_ms(1);
+    }
+    KeRevertToUserGroupAffinityThread(&before);
+}
+
+static void no_starvation(void)
+{
+    struct crew crew;
+    crew_start(&crew, 2, hog_or_guest, NULL);
+    sleep_ms(300);
+    __atomic_store_n(&hog_stop, true, __ATOMIC_RELAXED);
+    crew_join(&crew);
+    EXPECT(guest_turns >= 10);
+}
+
 static void levels(void)
 {
     KIRQL first = KfRaiseIrql(APC_LEVEL);
@@ -118,6 +149,7 @@ void test_irql(void)
     move_at_dispatch();
     processors();
     processor_callbacks();
+    no_starvation();
     crew_run(THREADS, raise_and_lower);
     uint64_t sum = 0;
     for (unsigned cpu = 0; cpu < 64; cpu++) {
