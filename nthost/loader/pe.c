@@ -109,7 +109,7 @@ static void section_name(const struct pe_file *pe, const uint8_t *raw, char *nam
 static bool parse_symbol_table(struct pe_file *pe, const uint8_t *coff, char *error, size_t error_size)
 {
     uint32_t offset = pe_u32(coff + 8), count = pe_u32(coff + 12);
-    if (offset == 0)
+    if (offset == 0 || count == 0)
         return true;
     uint64_t end = (uint64_t)offset + (uint64_t)count * SYMBOL_SIZE;
     if (end > pe->size)
@@ -119,11 +119,9 @@ static bool parse_symbol_table(struct pe_file *pe, const uint8_t *coff, char *er
             offset, count, pe->size);
     pe->symbols_offset = offset;
     pe->symbols_count = count;
-    if (end + 4 > pe->size) {
-        if (end == pe->size)
-            return true;
-        return fail(error, error_size, "string table at 0x%llx is truncated", (unsigned long long)end);
-    }
+    if (end + 4 > pe->size)
+        return fail(error, error_size, "string table at 0x%llx is missing or truncated",
+                    (unsigned long long)end);
     uint32_t strings = pe_u32(pe->data + end);
     if (strings < 4)
         return true; /* written as 0 by some linkers when empty */

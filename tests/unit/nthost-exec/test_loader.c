@@ -104,7 +104,7 @@ static bool try_load(void)
     uint8_t *base = image_base(image);
     for (unsigned i = 0; i < 64; i++)
         stack[i] = (uint64_t)(uintptr_t)base + 0x1000 + i * 37;
-    for (size_t at = 0; at < image_size(image); at += 0x3d1) {
+    for (size_t at = 0; at < image_size(image); at += 0x1fd1) {
         const char *name;
         size_t offset;
         if (image_symbol(base + at, &name, &offset))
