@@ -283,6 +283,7 @@ static void *cpu_loop(void *context)
     struct sched_cpu *cpu = &sched_cpus[number];
     char name[16];
     snprintf(name, sizeof(name), "nt-cpu-%u", number);
+    pthread_setname_np(pthread_self(), name);
     sched_thread_adopt(name);
     struct sched_thread *self = sched_self_fast();
     self->home = UINT64_C(1) << number;
