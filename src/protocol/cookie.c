@@ -137,7 +137,7 @@ void cookie_maker_add_macs(struct cookie_maker *maker, void *message, size_t len
     maker->last_mac1_valid = true;
 
     if (maker->cookie_birth_ns != TIME_NEVER_NS &&
-        now_ns - maker->cookie_birth_ns < COOKIE_SECRET_LIFE_NS - COOKIE_LATENCY_NS)
+        now_ns < maker->cookie_birth_ns + COOKIE_SECRET_LIFE_NS - COOKIE_LATENCY_NS)
         compute_mac2(mac2, bytes, length, maker->cookie);
     else
         __builtin_memset(mac2, 0, MAC_BYTES);

@@ -205,7 +205,7 @@ enum handshake_result handshake_consume_initiation(struct handshake *handshake, 
         goto out;
     result = HANDSHAKE_FLOOD;
     if (handshake->last_initiation_consumed_ns != TIME_NEVER_NS &&
-        now_ns - handshake->last_initiation_consumed_ns < INITIATION_INTERVAL_MIN_NS)
+        now_ns < handshake->last_initiation_consumed_ns + INITIATION_INTERVAL_MIN_NS)
         goto out;
 
     erase_progress(handshake);

@@ -138,7 +138,8 @@ bool timers_set_persistent_keepalive(struct peer_times *times, uint16_t interval
                                      bool *keepalive_now)
 {
     *keepalive_now = is_running(times) && times->persistent_interval_s == 0 && interval_s != 0;
-    times->persistent_interval_s = interval_s;
+    /* Written under the lock, read without it by whoever reports the configuration. */
+    __atomic_store_n(&times->persistent_interval_s, interval_s, __ATOMIC_RELAXED);
     if (*keepalive_now)
         times->persistent_base_ns = now_ns;
     return is_running(times) && schedule(times, persistent_keepalive_due_ns(times));

@@ -303,6 +303,8 @@ static void test_replay_and_flood(void)
     CHECK(consume_initiation(&r, &older, much_later) == HANDSHAKE_REPLAYED);
     CHECK(consume_initiation(&r, &later, TEST_NOW_NS) == HANDSHAKE_FLOOD);
     CHECK(consume_initiation(&r, &later, TEST_NOW_NS + INITIATION_INTERVAL_MIN_NS - 1) == HANDSHAKE_FLOOD);
+    /* a worker that read the clock before another one consumed the first initiation */
+    CHECK(consume_initiation(&r, &later, TEST_NOW_NS - 1) == HANDSHAKE_FLOOD);
     CHECK(memcmp(&before, &r.handshake, sizeof(before)) == 0);
     CHECK(consume_initiation(&r, &later, TEST_NOW_NS + INITIATION_INTERVAL_MIN_NS) == HANDSHAKE_OK);
     /* the guard survives the end of the handshake */
