@@ -25,6 +25,7 @@ typedef void tun_receive(void *context, struct tun_packet *packets, unsigned cou
 int tun_open(const char *name, bool segmentation, tun_receive *receive, void *context, struct tun **tun,
              char *error, size_t error_size);
 void tun_close(struct tun *tun);
+#define TUN_MTU_MAX 65535u
 int tun_set_mtu(struct tun *tun, uint32_t mtu);
 int tun_set_link(struct tun *tun, bool up); /* carrier / IFF_UP */
 uint32_t tun_ifindex(const struct tun *tun);

@@ -470,6 +470,8 @@ int ndis_adapter_create(struct _DRIVER_OBJECT *driver_object, const struct ndis_
         result = -EIO;
         goto fail;
     }
+    if (!options->mtu && adapter->mtu_size)
+        tun_set_mtu(adapter->tun, adapter->mtu_size < TUN_MTU_MAX ? adapter->mtu_size : TUN_MTU_MAX);
     tun_set_link(adapter->tun, adapter->link_up);
     bind_stack(adapter);
     status = ndis_adapter_restart(adapter);
@@ -524,6 +526,18 @@ struct _DEVICE_OBJECT *ndis_adapter_device(struct ndis_adapter *adapter)
 const char *ndis_adapter_name(struct ndis_adapter *adapter)
 {
     return adapter->name;
+}
+
+uint32_t ndis_adapter_media_mtu(uint32_t ifindex)
+{
+    uint32_t mtu = 0;
+
+    pthread_mutex_lock(&adapters_lock);
+    for (struct ndis_adapter *adapter = adapters; adapter; adapter = adapter->next)
+        if (adapter->tun && tun_ifindex(adapter->tun) == ifindex)
+            mtu = adapter->mtu_size;
+    pthread_mutex_unlock(&adapters_lock);
+    return mtu;
 }
 
 bool ndis_adapter_link_up(struct ndis_adapter *adapter)

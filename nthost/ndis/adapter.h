@@ -11,7 +11,7 @@ struct ndis_adapter;
 
 struct ndis_adapter_options {
     const char *name;     /* Linux interface name of the TUN, at most 15 bytes */
-    uint32_t mtu;         /* initial MTU of the TUN; 0 = leave the default */
+    uint32_t mtu;         /* initial MTU of the TUN; 0 = the driver's MtuSize, as far as a TUN can */
     bool no_segmentation; /* do not use vnet_hdr offloads on the TUN */
 };
 
@@ -29,4 +29,7 @@ const char *ndis_adapter_name(struct ndis_adapter *adapter);
  * query. */
 int32_t ndis_adapter_oid(struct ndis_adapter *adapter, bool set, uint32_t oid, void *buffer, uint32_t length,
                          uint32_t *bytes);
+/* MtuSize (NDIS_MINIPORT_ADAPTER_GENERAL_ATTRIBUTES) of the adapter behind a Linux interface; 0 if there is
+ * none. */
+uint32_t ndis_adapter_media_mtu(uint32_t ifindex);
 bool ndis_adapter_link_up(struct ndis_adapter *adapter);

@@ -1,5 +1,6 @@
 /* IP helper: interfaces, their identifiers and their per-family settings, from rtnetlink. */
 #include "mib_internal.h"
+#include "ndis/adapter.h"
 #include "verify/verify.h"
 
 #include <errno.h>
@@ -245,10 +246,13 @@ VOID NTAPI InitializeIpInterfaceEntry(PMIB_IPINTERFACE_ROW Row)
 /* The interface metric is 0: Linux has only route metrics, which the forward table carries whole. */
 static bool fill_ip_row(const struct interface_entry *entry, uint8_t family, MIB_IPINTERFACE_ROW *row)
 {
-    uint32_t mtu;
+    uint32_t mtu, media;
 
     if (net_mtu(family, entry->ifindex, &mtu) != 0)
         return false;
+    /* An interface nobody has given an MTU has that of its medium, which may be more than a TUN can have. */
+    if (mtu == TUN_MTU_MAX && (media = ndis_adapter_media_mtu(entry->ifindex)) > mtu)
+        mtu = media;
     memset(row, 0, sizeof *row);
     row->Family = family == 4 ? AF_INET : AF_INET6;
     row->InterfaceLuid = mib_luid(entry->ifindex, entry->type);
