@@ -121,9 +121,12 @@ def test_complaints():
 class Namespace:
     """A network namespace with an uplink eth9 (veth, its end in the same namespace): 192.0.2.2/24 and 2001:db8::2/64, default routes through it."""
 
-    def __init__(self, name):
+    def __init__(self, name, plain=False):
         self.name = name
         self.must("ip", "netns", "add", name, inside=False)
+        if plain:
+            self.must("ip", "link", "set", "lo", "up")
+            return
         for command in ("link set lo up", "link add eth9 mtu 1480 type veth peer name eth8 mtu 1480", "link set eth9 addrgenmode none up", "link set eth8 addrgenmode none up",
                         "address add 192.0.2.2/24 dev eth9", "-6 address add 2001:db8::2/64 dev eth9 nodad",
                         "route add default via 192.0.2.1", "-6 route add default via 2001:db8::1"):
@@ -329,6 +332,46 @@ def test_dns(space, folder):
           f"search example.org sub.example.org\n-d {prefix}{config.name} -f\n", f"resolvconf was told {said!r}")
 
 
+def test_traffic(folder):
+    """Two tunnels made by `up` in two namespaces; one sends everything through the other, with strict reverse path
+    filtering, and its own datagrams do not loop."""
+    near, far = Namespace(f"wyrm-near-{TAG}", plain=True), Namespace(f"wyrm-far-{TAG}", plain=True)
+    try:
+        near.must("ip", "link", "add", "eth0", "type", "veth", "peer", "name", "eth0", "netns", far.name)
+        for space, address, other in ((near, "192.0.2.1/24", "192.0.2.2"), (far, "192.0.2.2/24", "192.0.2.1")):
+            for command in (f"address add {address} dev eth0", "link set eth0 up", f"route add default via {other}"):
+                space.must("ip", *command.split())
+        far.must("ip", "address", "add", "198.51.100.7/32", "dev", "lo")
+        for conf in ("all", "default", "eth0"):
+            near.must("sh", "-c", f"echo 1 >/proc/sys/net/ipv4/conf/{conf}/rp_filter")
+        one, two = Config(folder, f"wya{TAG}"), Config(folder, f"wyb{TAG}")
+        publics = [run("wg", "pubkey", input=config.private).stdout.strip() for config in (one, two)]
+        one.peer, two.peer = reversed(publics)
+        one.write("Address = 10.77.6.1/24, fd77:6::1/64",
+                  "AllowedIPs = 0.0.0.0/0, ::/0\nEndpoint = 192.0.2.2:51999")
+        two.write("Address = 10.77.6.2/24, fd77:6::2/64\nListenPort = 51999", "AllowedIPs = 10.77.6.1/32, fd77:6::1/128")
+        ups = [far.run(NTHOST, "up", two.path), near.run(NTHOST, "up", one.path, "--verify")]
+        if check([up.returncode for up in ups] == [0, 0], f"up: {[up.stderr for up in ups]}"):
+            for target in ("10.77.6.2", "198.51.100.7", "fd77:6::2"):
+                ping = near.run("ping", "-c", "5", "-i", "0.2", "-W", "2", target)
+                check(" 0% packet loss" in ping.stdout, f"ping {target} through the tunnel: {ping.stdout} {ping.stderr}")
+            dump = run("wg", "show", one.name, "dump").stdout.split()
+            check(int(dump[-3]) > 1000 and int(dump[-4]) if len(dump) > 4 else False, "the tunnel carried it")
+            loops = int(near.run("cat", f"/sys/class/net/{one.name}/statistics/tx_packets").stdout)
+            check(loops < 200, f"the tunnel's datagrams do not enter it again: {loops} packets")
+        downs = [near.run(NTHOST, "down", one.path), far.run(NTHOST, "down", two.path)]
+        check([down.returncode for down in downs] == [0, 0], f"down: {[down.stderr for down in downs]}")
+        for config in (one, two):
+            with open(f"/run/nthost/{config.name}.log", encoding="utf-8", errors="replace") as text:
+                check("left nothing behind" in text.read(), f"{config.name}: nothing is left after traffic")
+    finally:
+        for name in (f"wya{TAG}", f"wyb{TAG}"):
+            if os.path.exists(f"/run/nthost/{name}.state"):
+                near.run(NTHOST, "down", name)
+        near.delete()
+        far.delete()
+
+
 def test_run(space):
     """run: the ready descriptor, Ctrl-C, the report, and that the second Ctrl-C ends at once is not needed."""
     name = f"wyr{TAG}"
@@ -375,12 +418,13 @@ def main():
             with tempfile.TemporaryDirectory() as folder:
                 for test in (test_up_down, test_default_routes, test_failures, test_save, test_dns):
                     test(space, folder)
+                test_traffic(folder)
                 test_run(space)
         finally:
             for name in re.findall(rf"^(wy.{TAG})\t", run(NTHOST, "list").stdout, re.M):
                 space.run(NTHOST, "down", name)
                 os.path.exists(f"/run/nthost/{name}.state") and os.unlink(f"/run/nthost/{name}.state")
-            for letter in "udetsnr":
+            for letter in "udetsnrab":
                 log = f"/run/nthost/wy{letter}{TAG}.log"
                 os.path.exists(log) and os.unlink(log)
             space.delete()

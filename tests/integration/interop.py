@@ -58,13 +58,13 @@ def families(options, tests):
                 starter, targets = (tunnel.here, (INNER4[1], INNER6[1])) if wyrm_initiates else (
                     tunnel.there, (INNER4[0], INNER6[0]))
                 for target in targets:
-                    result = ping(tunnel.lab, starter, target, 10, 0.02)
+                    result = ping(tunnel.lab, starter, target, 10, 0.1)
                     tests.check(result["received"] == 10, f"{what}: ping {target}: {result['received']} of 10")
                 back = ping(tunnel.lab, tunnel.there if wyrm_initiates else tunnel.here, INNER4[0 if wyrm_initiates else 1],
-                            5, 0.02)
+                            5, 0.1)
                 tests.check(back["received"] == 5, f"{what}: back: {back['received']} of 5")
                 for size in (1, 1000, 1392, 3000):  # below, above and far above the tunnel's MTU
-                    result = ping(tunnel.lab, starter, targets[0], 2, 0.02, size)
+                    result = ping(tunnel.lab, starter, targets[0], 2, 0.2, size)
                     tests.check(result["received"] == 2, f"{what}: {size} bytes: {result['received']} of 2")
                 state = tunnel.wyrm.dump()[tunnel.other.public]
                 tests.check(state["handshake"] > 0, f"{what}: handshake time is shown")
@@ -101,14 +101,14 @@ def roaming(options, tests):
         ping(lab, tunnel.there, INNER4[0], 3, 0.05)
         tests.equal(tunnel.wyrm.dump()[tunnel.other.public]["endpoint"], tunnel.endpoint(1, moved[1]),
                     f"{what}: their new address")
-        tests.equal(ping(lab, tunnel.here, INNER4[1], 5, 0.05)["received"], 5, f"{what}: ping to their new address")
+        tests.equal(ping(lab, tunnel.here, INNER4[1], 5, 0.1)["received"], 5, f"{what}: ping to their new address")
 
         # Their port changes.
         tunnel.other.wg("set", "listen-port", "51999")
         ping(lab, tunnel.there, INNER4[0], 3, 0.05)
         tests.equal(tunnel.wyrm.dump()[tunnel.other.public]["endpoint"], tunnel.endpoint(1, moved[1], 51999),
                     f"{what}: their new port")
-        tests.equal(ping(lab, tunnel.here, INNER4[1], 5, 0.05)["received"], 5, f"{what}: ping to their new port")
+        tests.equal(ping(lab, tunnel.here, INNER4[1], 5, 0.1)["received"], 5, f"{what}: ping to their new port")
 
         # Our address changes: the source that we used before is gone.
         lab.command(["ip", "address", "add", f"{moved[0]}/{length}", "dev", tunnel.veth[0]] + extra, tunnel.here)
@@ -117,7 +117,7 @@ def roaming(options, tests):
         ping(lab, tunnel.here, INNER4[1], 3, 0.2)
         tests.equal(tunnel.other.dump()[tunnel.wyrm.public]["endpoint"], tunnel.endpoint(0, moved[0]),
                     f"{what}: our new address")
-        tests.equal(ping(lab, tunnel.here, INNER4[1], 5, 0.05)["received"], 5, f"{what}: ping from our new address")
+        tests.equal(ping(lab, tunnel.here, INNER4[1], 5, 0.1)["received"], 5, f"{what}: ping from our new address")
         tunnel.finish(tests, what)
 
 
@@ -126,7 +126,7 @@ def listen_port(options, tests):
     lab = tunnel.lab
     ping(lab, tunnel.here, INNER4[1], 3, 0.05, check=True)
     tunnel.wyrm.wg("set", "listen-port", "51900")
-    tests.equal(ping(lab, tunnel.here, INNER4[1], 5, 0.05)["received"], 5, "listen port changed: ping")
+    tests.equal(ping(lab, tunnel.here, INNER4[1], 5, 0.1)["received"], 5, "listen port changed: ping")
     tests.equal(tunnel.other.dump()[tunnel.wyrm.public]["endpoint"], tunnel.endpoint(0, port=51900), "they follow our port")
     tests.equal(tunnel.wyrm.wg("show", "listen-port").stdout.strip(), "51900", "wg show listen-port")
     # A port that somebody else has is refused and the tunnel goes on.
@@ -138,7 +138,7 @@ def listen_port(options, tests):
     tests.check(refused.returncode != 0, "a port in use is refused")
     tests.check("in use" in refused.stderr.lower() or "exist" in refused.stderr.lower(), f"clearly: {refused.stderr.strip()}")
     tests.equal(tunnel.wyrm.wg("show", "listen-port").stdout.strip(), "51900", "the old port stays")
-    tests.equal(ping(lab, tunnel.here, INNER4[1], 5, 0.05)["received"], 5, "and so does the tunnel")
+    tests.equal(ping(lab, tunnel.here, INNER4[1], 5, 0.1)["received"], 5, "and so does the tunnel")
     tunnel.finish(tests, "listen port")
 
 
@@ -159,7 +159,7 @@ def down_up(options, tests):
         control.pause()
         tests.equal(ping(lab, tunnel.here, INNER4[1], 1, 0.1)["received"], 0, "nothing flows while paused")
         control.restart()
-        tests.equal(ping(lab, tunnel.here, INNER4[1], 5, 0.05)["received"], 5, "flows after restart")
+        tests.equal(ping(lab, tunnel.here, INNER4[1], 5, 0.1)["received"], 5, "flows after restart")
         tests.equal(tunnel.wyrm.dump()[tunnel.other.public]["handshake"], before, "on the same session")
     tunnel.finish(tests, "down and up")
 

@@ -243,7 +243,8 @@ class Peer:
 
 # ---- measurements ----
 def ping(lab, namespace, target, count=10, interval=0.1, size=56, deadline=None, check=False):
-    """{"sent", "received", "p50_us", "p99_us"} of `count` echo requests."""
+    """{"sent", "received", "p50_us", "p99_us"} of `count` echo requests.  (ping waits for a last answer only as long as
+    `interval`, or twice the longest time so far: where a loss counts, the interval is to be generous.)"""
     command = ["ping", "-n", "-c", str(count), "-i", str(interval), "-s", str(size), "-W", "2", target]
     done = lab.command(command, namespace, timeout=deadline or count * (interval + 2) + 15, check=False)
     times = sorted(float(value) * 1000 for value in re.findall(r"time=([0-9.]+) ms", done.stdout))
