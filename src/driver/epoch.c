@@ -24,6 +24,7 @@ struct epoch_slot {
 static struct {
     struct epoch_slot *slots;
     uint32_t cpus;
+    size_t bytes; /* of `slots` */
     volatile uint64_t count;
     struct epoch_node *volatile deferred; /* newest first */
     struct work work;
@@ -46,7 +47,10 @@ static void run_deferred(struct work *work);
 NTSTATUS epoch_initialize(void)
 {
     epochs.cpus = driver.cpus;
-    epochs.slots = memory_allocate(MEMORY_DRIVER, epochs.cpus * sizeof(struct epoch_slot));
+    epochs.bytes = epochs.cpus * sizeof(struct epoch_slot);
+    if (epochs.bytes < MEMORY_CACHE_ALIGNED_MIN_BYTES)
+        epochs.bytes = MEMORY_CACHE_ALIGNED_MIN_BYTES;
+    epochs.slots = memory_allocate(MEMORY_DRIVER, epochs.bytes);
     if (!epochs.slots)
         return STATUS_INSUFFICIENT_RESOURCES;
     epochs.count = 1;
@@ -152,6 +156,6 @@ void epoch_barrier(void)
 void epoch_uninitialize(void)
 {
     epoch_barrier();
-    memory_free(MEMORY_DRIVER, epochs.slots, epochs.cpus * sizeof(struct epoch_slot));
+    memory_free(MEMORY_DRIVER, epochs.slots, epochs.bytes);
     epochs.slots = NULL;
 }

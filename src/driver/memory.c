@@ -17,15 +17,12 @@ static const struct {
     [MEMORY_CONFIG] = {TAG('C', 'f'), true},
 };
 
-/* Smaller than this, a block does not get cache lines of its own. */
-#define CACHE_ALIGNED_MIN_BYTES 256
-
 void *memory_allocate_uninitialized(enum memory_kind kind, size_t bytes)
 {
     if (bytes == 0)
         return NULL;
     /* ExAllocatePool2 is newer than the oldest system we support; this form exists everywhere. */
-    POOL_TYPE pool = bytes >= CACHE_ALIGNED_MIN_BYTES ? NonPagedPoolNxCacheAligned : NonPagedPoolNx;
+    POOL_TYPE pool = bytes >= MEMORY_CACHE_ALIGNED_MIN_BYTES ? NonPagedPoolNxCacheAligned : NonPagedPoolNx;
     return ExAllocatePoolWithTag(pool, bytes, kinds[kind].tag);
 }
 

@@ -22,7 +22,10 @@ enum memory_kind {
     MEMORY_KINDS
 };
 
-/* Zeroed memory, 16-byte aligned (cache-line aligned from 256 bytes on), or NULL (also for 0 bytes).  IRQL <=
+/* Blocks of this size and more begin on a cache line. */
+#define MEMORY_CACHE_ALIGNED_MIN_BYTES 256
+
+/* Zeroed memory, 16-byte aligned, or NULL (also for 0 bytes).  IRQL <=
  * DISPATCH_LEVEL. */
 void *memory_allocate(enum memory_kind kind, size_t bytes);
 /* The same without zeroing, for buffers that are written before they are read. */

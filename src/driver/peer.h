@@ -93,9 +93,10 @@ struct peer *peer_table_find(struct adapter *adapter, const uint8_t public_key[3
  * reference. NULL: memory. */
 struct session_object *session_object_create(struct peer *peer);
 /* The current session if it can send at `now`, referenced; else NULL. IRQL <= DISPATCH_LEVEL, in an epoch or
- * holding the peer. */
+ * holding the peer; the second one only in an epoch. */
 struct session_object *peer_current_session(struct peer *peer, uint64_t now_ns);
-/* Session of a receiver index, referenced; NULL if unknown. */
+struct session_object *peer_current_session_in_epoch(struct peer *peer, uint64_t now_ns);
+/* Session of a receiver index, referenced; NULL if unknown.  In an epoch. */
 struct session_object *session_from_index(struct adapter *adapter, uint32_t index);
 /* False when the last reference is gone already. */
 bool session_reference(struct session_object *session);

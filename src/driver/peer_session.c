@@ -58,27 +58,26 @@ static void drop_evicted(struct adapter *adapter, const struct session_evictions
     }
 }
 
+struct session_object *peer_current_session_in_epoch(struct peer *peer, uint64_t now_ns)
+{
+    struct session_object *object = object_of(session_set_current(&peer->sessions));
+    return object && session_may_send(&object->session, now_ns) && session_reference(object) ? object : NULL;
+}
+
 struct session_object *peer_current_session(struct peer *peer, uint64_t now_ns)
 {
     struct epoch_guard guard;
     epoch_enter(&guard);
-    struct session_object *object = object_of(session_set_current(&peer->sessions));
-    if (object && (!session_may_send(&object->session, now_ns) || !session_reference(object)))
-        object = NULL;
+    struct session_object *object = peer_current_session_in_epoch(peer, now_ns);
     epoch_leave(&guard);
     return object;
 }
 
 struct session_object *session_from_index(struct adapter *adapter, uint32_t index)
 {
-    struct epoch_guard guard;
     enum index_kind kind;
-    epoch_enter(&guard);
     struct session_object *object = index_table_lookup(&adapter->indexes, index, &kind);
-    if (object && (kind != INDEX_KIND_SESSION || !session_reference(object)))
-        object = NULL;
-    epoch_leave(&guard);
-    return object;
+    return object && kind == INDEX_KIND_SESSION && session_reference(object) ? object : NULL;
 }
 
 void peer_install_session(struct peer *peer, struct session_object *object)

@@ -32,7 +32,6 @@ struct pass {
     struct udp_socket *socket;
     uint64_t now_ns;
     uint32_t budget;
-    bool kept;                 /* some went to a worker */
     bool grouped;              /* some went through groups: `done` is no longer the chain as it came */
     struct datagram_list done; /* not needed any more */
     uint32_t group_count;
@@ -98,7 +97,8 @@ static void batch_fill(struct rx_batch *rx, struct group *group)
         const struct message_data_header *header =
             (const struct message_data_header *)datagram_start(datagram, sizeof(storage), storage);
         packet->datagram = datagram;
-        packet->nonce = load_le64(header->counter); /* mapped once already, by the pass */
+        /* The pass has read it before, so it can be read; a nonce that is never accepted costs nothing. */
+        packet->nonce = header ? load_le64(header->counter) : UINT64_MAX;
         group->datagrams.head = datagram->Next;
         group->count--;
         list_append(&list, datagram);
@@ -112,7 +112,6 @@ static void batch_run(struct pass *pass, struct rx_batch *rx, uint32_t bytes)
     if (bytes > pass->budget || !order_is_next(&peer->rx_order, rx->batch.ticket)) {
         if (udp_socket_hold(pass->socket)) {
             rx->socket = pass->socket;
-            pass->kept = true;
             work_queue(WORK_DATA, &rx->batch.work);
             return;
         } /* the socket is closing: nothing can be kept, so it is opened here after all */
@@ -162,14 +161,13 @@ static void group_open(struct pass *pass, struct group *group)
     session_release(group->session);
 }
 
-/* In the epoch `guard`, which is left and entered again. */
+/* In the epoch `guard`, which it leaves. */
 static void pass_flush(struct pass *pass, struct epoch_guard *guard)
 {
     epoch_leave(guard);
     for (uint32_t i = 0; i < pass->group_count; i++)
         group_open(pass, &pass->groups[i]);
     pass->group_count = 0;
-    epoch_enter(guard);
 }
 
 /* ---- the walk ---- */
@@ -200,8 +198,10 @@ static struct group *pass_group(struct pass *pass, uint32_t index, enum drop_rea
         *reason = DROP_RX_SESSION_EXPIRED;
         return NULL;
     }
-    if (pass->group_count == PASS_GROUPS)
+    if (pass->group_count == PASS_GROUPS) {
         pass_flush(pass, guard);
+        epoch_enter(guard);
+    }
     struct group *group = &pass->groups[pass->group_count++];
     *group = (struct group){.session = session, .index = index};
     return group;
@@ -252,7 +252,7 @@ NTSTATUS receive_datagrams(struct adapter *adapter, WSK_DATAGRAM_INDICATION *cha
     pass.socket = socket;
     pass.now_ns = time_now_ns();
     pass.budget = RX_PASS_BYTES;
-    pass.kept = pass.grouped = false;
+    pass.grouped = false;
     pass.done = (struct datagram_list){0};
     pass.group_count = 0;
 
@@ -263,7 +263,6 @@ NTSTATUS receive_datagrams(struct adapter *adapter, WSK_DATAGRAM_INDICATION *cha
         chain = next;
     }
     pass_flush(&pass, &guard);
-    epoch_leave(&guard);
 
     /* When nothing was grouped, `done` is the chain as it came, and the socket may have it back by the status
      * alone. */

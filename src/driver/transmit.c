@@ -36,11 +36,20 @@ struct cursor {
     bool spanning;      /* `nbl` has packets in an earlier batch */
 };
 
+/* Packets from `buffer` on; an NBL without any counts as one. */
+static uint32_t packets_from(const NET_BUFFER *buffer)
+{
+    uint32_t count = 0;
+    for (; buffer; buffer = NET_BUFFER_NEXT_NB(buffer))
+        count++;
+    return count > 0 ? count : 1;
+}
+
 static void refuse(struct pass *pass, NET_BUFFER_LIST *nbl, NDIS_STATUS status, enum drop_reason reason)
 {
     NET_BUFFER_LIST_STATUS(nbl) = status;
+    drop_count(pass->adapter, reason, packets_from(NET_BUFFER_LIST_FIRST_NB(nbl)));
     nbl_chain_append(&pass->done, nbl);
-    drop_count(pass->adapter, reason, 1);
 }
 
 static uint8_t nbl_version(const NET_BUFFER_LIST *nbl)
@@ -134,7 +143,7 @@ static void group_stage(struct pass *pass, struct group *group)
     }
     handshake_request(group->peer, false);
     /* A session that came between our look and the staging has flushed too early. */
-    struct session_object *session = peer_current_session(group->peer, pass->now_ns);
+    struct session_object *session = peer_current_session_in_epoch(group->peer, pass->now_ns);
     if (session) {
         session_release(session);
         transmit_flush_staged(group->peer);
@@ -193,10 +202,7 @@ static void batch_fill(struct tx_batch *tx, struct group *group, struct cursor *
 static void group_fail(struct pass *pass, struct group *group, struct cursor *cursor)
 {
     while (cursor->buffer) {
-        uint32_t packets = 0;
-        for (NET_BUFFER *buffer = cursor->buffer; buffer; buffer = NET_BUFFER_NEXT_NB(buffer))
-            packets++;
-        drop_count(pass->adapter, DROP_TX_MEMORY, packets);
+        drop_count(pass->adapter, DROP_TX_MEMORY, packets_from(cursor->buffer));
         NET_BUFFER_LIST_STATUS(cursor->nbl) = NDIS_STATUS_RESOURCES;
         if (!cursor->spanning || nbl_span_release(cursor->nbl))
             nbl_chain_append(&pass->done, cursor->nbl);
@@ -249,12 +255,12 @@ static void group_send(struct pass *pass, struct group *group)
     session_release(group->session);
 }
 
-/* In the epoch `guard`, which is left and entered again: sends or stages everything collected so far. */
+/* In the epoch `guard`, which it leaves: sends or stages everything collected so far. */
 static void pass_flush(struct pass *pass, struct epoch_guard *guard)
 {
     for (uint32_t i = 0; i < pass->group_count; i++) {
         struct group *group = &pass->groups[i];
-        group->session = peer_current_session(group->peer, pass->now_ns);
+        group->session = peer_current_session_in_epoch(group->peer, pass->now_ns);
         if (!group->session)
             group_stage(pass, group);
     }
@@ -263,7 +269,6 @@ static void pass_flush(struct pass *pass, struct epoch_guard *guard)
         if (pass->groups[i].session)
             group_send(pass, &pass->groups[i]);
     pass->group_count = 0;
-    epoch_enter(guard);
 }
 
 static struct group *pass_group(struct pass *pass, struct peer *peer, struct epoch_guard *guard)
@@ -275,6 +280,7 @@ static struct group *pass_group(struct pass *pass, struct peer *peer, struct epo
         /* `peer` was looked up in the epoch that this leaves. */
         bool held = peer_reference(peer);
         pass_flush(pass, guard);
+        epoch_enter(guard);
         if (!held)
             return NULL;
         peer_release(peer); /* the new epoch keeps it */
@@ -310,8 +316,10 @@ static void refuse_chain(struct adapter *adapter, NET_BUFFER_LIST *chain, NDIS_S
                          enum drop_reason reason, ULONG send_flags)
 {
     uint32_t count = 0;
-    for (NET_BUFFER_LIST *nbl = chain; nbl; nbl = nbl->Next, count++)
+    for (NET_BUFFER_LIST *nbl = chain; nbl; nbl = nbl->Next) {
         NET_BUFFER_LIST_STATUS(nbl) = status;
+        count += packets_from(NET_BUFFER_LIST_FIRST_NB(nbl));
+    }
     drop_count(adapter, reason, count);
     bool dispatch = NDIS_TEST_SEND_AT_DISPATCH_LEVEL(send_flags) || KeGetCurrentIrql() >= DISPATCH_LEVEL;
     NdisMSendNetBufferListsComplete(adapter->miniport, chain,
@@ -348,6 +356,5 @@ void transmit_send(struct adapter *adapter, NET_BUFFER_LIST *chain, ULONG send_f
         chain = next;
     }
     pass_flush(&pass, &guard);
-    epoch_leave(&guard);
     nbl_chain_complete(adapter, &pass.done);
 }
