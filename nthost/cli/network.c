@@ -162,7 +162,7 @@ static char *route_commands(const char *name, const struct config *config, uint8
     if (done)
         qsort(lines, count, sizeof *lines, compare_text);
     for (size_t i = 0; done && i < count; i++)
-        if (!i || strcmp(lines[i - 1], lines[i]))
+        if (!i || strcmp(lines[i - 1], lines[i]) != 0)
             done = secure_buffer_append(&text, lines[i], strlen(lines[i]));
     done = done && secure_buffer_append(&text, "", 1);
     for (size_t i = 0; i < count; i++)
@@ -240,7 +240,7 @@ static bool add_rule(struct state *state, const char *const *add)
     const char *undo[SPAWN_ARGUMENTS_MAX];
     size_t count = 0;
     for (; add[count]; count++)
-        undo[count] = strcmp(add[count], "add") ? add[count] : "delete";
+        undo[count] = strcmp(add[count], "add") == 0 ? "delete" : add[count];
     undo[count] = NULL;
     /* Recorded after it stands: deleting a rule that was not made could delete somebody else's. */
     return run(add) && state_add_undo(state, undo) == 0;

@@ -152,7 +152,7 @@ static bool is_only_tunnel(const struct state *state)
     size_t count = state_names(&names);
     for (size_t i = 0; i < count; i++) {
         struct state other;
-        if (strcmp(names[i], state->name) && state_load(names[i], &other) == 0) {
+        if (strcmp(names[i], state->name) != 0 && state_load(names[i], &other) == 0) {
             only = only && !state_process(&other);
             state_free(&other);
         }
@@ -208,7 +208,8 @@ unsigned state_undo(const struct state *state)
     return failed;
 }
 
-/* Field 22 of /proc/PID/stat: start time in clock ticks (proc(5)). 0: no such process, or only its remains. */
+/* Field 22 of /proc/PID/stat: start time in clock ticks (proc(5)). 0: no such process, or only its remains.
+ */
 static unsigned long long process_start(pid_t pid)
 {
     char path[64], text[1024];
@@ -220,7 +221,7 @@ static unsigned long long process_start(pid_t pid)
     if (length <= 0)
         return 0;
     text[length] = 0;
-    char *at = strrchr(text, ')'); /* the name may hold spaces and parentheses */
+    char *at = strrchr(text, ')');                            /* the name may hold spaces and parentheses */
     if (at && (at[1] != ' ' || at[2] == 'Z' || at[2] == 'X')) /* field 3: the state */
         return 0;
     for (unsigned field = 2; at && field < 22; field++)
@@ -276,7 +277,7 @@ size_t state_names(char ***names)
     *names = NULL;
     for (struct dirent *entry; directory && (entry = readdir(directory));) {
         size_t length = strlen(entry->d_name), suffix = strlen(STATE_SUFFIX);
-        if (length <= suffix || strcmp(entry->d_name + length - suffix, STATE_SUFFIX))
+        if (length <= suffix || strcmp(entry->d_name + length - suffix, STATE_SUFFIX) != 0)
             continue;
         char **grown = reallocarray(*names, count + 1, sizeof *grown);
         if (!grown)

@@ -141,7 +141,7 @@ static bool hooks_recorded_run(const struct state *state, const char *word)
 {
     bool done = true;
     for (size_t i = 0; i < state->count; i++) {
-        if (strcmp(state->lines[i].word, word))
+        if (strcmp(state->lines[i].word, word) != 0)
             continue;
         int status = spawn_shell(state->lines[i].rest);
         if (status) {

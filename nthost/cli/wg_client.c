@@ -69,7 +69,7 @@ static int converse(const char *directory, const char *name, const struct secure
     snprintf(error, error_size, "%s: the connection broke", address.sun_path);
     if (!front_write_all(fd, request->data, request->length))
         goto leave;
-    while (answer->length < 2 || memcmp(answer->data + answer->length - 2, "\n\n", 2)) {
+    while (answer->length < 2 || memcmp(answer->data + answer->length - 2, "\n\n", 2) != 0) {
         if (!secure_buffer_reserve(answer, 65536))
             goto leave;
         ssize_t got = read(fd, answer->data + answer->length, 65536);

@@ -172,7 +172,7 @@ static int interface_line(struct wg_set *set, const char *key, const char *value
 
 static int new_peer(struct wg_set *set, const char *value)
 {
-    int error;
+    int error = ENOMEM;
     struct wyrm_ioctl_peer *peer = set_append(set, sizeof *peer, &error);
     if (!peer)
         return error;
@@ -188,7 +188,7 @@ static int new_peer(struct wg_set *set, const char *value)
 static int peer_switch(struct wg_set *set, uint32_t flag, const char *value)
 {
     struct wyrm_ioctl_peer *peer = set_peer(set);
-    if (strcmp(value, "true"))
+    if (strcmp(value, "true") != 0)
         return EINVAL;
     peer->flags |= flag;
     if (flag == WYRM_PEER_REPLACE_ALLOWED_IPS) { /* also those named before it in this peer */
@@ -232,7 +232,7 @@ static int peer_line(struct wg_set *set, const char *key, const char *value)
     }
     if (!strcmp(key, "allowed_ip")) {
         struct wyrm_ioctl_allowed_ip ip, *place;
-        int error;
+        int error = ENOMEM;
         if (!parse_allowed_ip(value, &ip))
             return EINVAL;
         place = set_append(set, sizeof *place, &error);

@@ -118,7 +118,7 @@ static void add_ip(struct ndis_adapter *adapter, struct fake_peer *peer,
 static int32_t set_peer(struct ndis_adapter *adapter, const struct wyrm_ioctl_peer *in, const uint8_t *ips)
 {
     struct fake_peer **link = &adapter->peers, *peer;
-    while (*link && memcmp((*link)->peer.public_key, in->public_key, 32))
+    while (*link && memcmp((*link)->peer.public_key, in->public_key, 32) != 0)
         link = &(*link)->next;
     if (in->flags & WYRM_PEER_REMOVE) {
         if ((peer = *link)) {
@@ -142,7 +142,7 @@ static int32_t set_peer(struct ndis_adapter *adapter, const struct wyrm_ioctl_pe
         static const uint8_t zero[32];
         memcpy(peer->peer.preshared_key, in->preshared_key, 32);
         peer->peer.flags &= ~(uint32_t)WYRM_PEER_HAS_PRESHARED_KEY;
-        if (memcmp(in->preshared_key, zero, 32))
+        if (memcmp(in->preshared_key, zero, 32) != 0)
             peer->peer.flags |= WYRM_PEER_HAS_PRESHARED_KEY;
     }
     if (in->flags & WYRM_PEER_HAS_ENDPOINT) {

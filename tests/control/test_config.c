@@ -18,7 +18,7 @@ static struct config *parse(const char *text, char *error, size_t size)
     /* an exact-size heap copy: reading past the end is seen */
     size_t length = strlen(text);
     char *copy = malloc(length ? length : 1);
-    memcpy(copy, text, length);
+    memcpy(copy, text, length); // NOLINT(bugprone-not-null-terminated-result)
     struct config *config = config_parse(copy, length, "t.conf", error, size);
     free(copy);
     return config;
@@ -237,7 +237,7 @@ static void test_mutations(unsigned rounds)
     for (unsigned round = 0; round < rounds; round++) {
         size_t length = seed_length;
         char *text = malloc(seed_length), error[200] = "";
-        memcpy(text, seed, seed_length);
+        memcpy(text, seed, seed_length); // NOLINT(bugprone-not-null-terminated-result)
         for (int changes = rand() % 3; changes >= 0; changes--) {
             size_t at = (size_t)rand() % length, count = 1 + (size_t)rand() % 12;
             if (rand() % 2) {
