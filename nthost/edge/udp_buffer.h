@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define UDP_BUFFER_MESSAGES      8u
+#define UDP_BUFFER_MESSAGES      4u
 #define UDP_BUFFER_MESSAGE_BYTES 65536u
 
 struct udp_buffer;

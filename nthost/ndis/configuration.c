@@ -1,6 +1,7 @@
-/* The adapter's configuration (its registry keys on Windows).  The host keeps none: each standardized keyword has
- * the default that Microsoft documents for it ("Standardized INF Keywords"), everything else is not found. The
- * environment variable NTHOST_NDIS_KEYWORDS ("*LsoV2IPv4=0,*RSS=1") overrides and adds integers. */
+/* The adapter's configuration (its registry keys on Windows).  The host keeps none: each standardized keyword
+ * has the default that Microsoft documents for it ("Standardized INF Keywords"), everything else is not
+ * found. The environment variable NTHOST_NDIS_KEYWORDS ("*LsoV2IPv4=0,*RSS=1") overrides and adds integers.
+ */
 #include "ndis.h"
 #include "verify/verify.h"
 
@@ -14,12 +15,24 @@ static const struct {
     const char *keyword;
     uint32_t value;
 } defaults[] = {
-    {"*FlowControl", 3},           {"*InterruptModeration", 1},  {"*IPChecksumOffloadIPv4", 3},
-    {"*JumboPacket", 1514},        {"*LsoV1IPv4", 1},            {"*LsoV2IPv4", 1},
-    {"*LsoV2IPv6", 1},             {"*PriorityVLANTag", 3},      {"*RSS", 1},
-    {"*RscIPv4", 1},               {"*RscIPv6", 1},              {"*TCPChecksumOffloadIPv4", 3},
-    {"*TCPChecksumOffloadIPv6", 3}, {"*UDPChecksumOffloadIPv4", 3}, {"*UDPChecksumOffloadIPv6", 3},
-    {"*UsoIPv4", 1},               {"*UsoIPv6", 1},              {"*UdpRsc", 1},
+    {"*FlowControl", 3},
+    {"*InterruptModeration", 1},
+    {"*IPChecksumOffloadIPv4", 3},
+    {"*JumboPacket", 1514},
+    {"*LsoV1IPv4", 1},
+    {"*LsoV2IPv4", 1},
+    {"*LsoV2IPv6", 1},
+    {"*PriorityVLANTag", 3},
+    {"*RSS", 1},
+    {"*RscIPv4", 1},
+    {"*RscIPv6", 1},
+    {"*TCPChecksumOffloadIPv4", 3},
+    {"*TCPChecksumOffloadIPv6", 3},
+    {"*UDPChecksumOffloadIPv4", 3},
+    {"*UDPChecksumOffloadIPv6", 3},
+    {"*UsoIPv4", 1},
+    {"*UsoIPv6", 1},
+    {"*UdpRsc", 1},
 };
 
 struct configuration {

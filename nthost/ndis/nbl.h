@@ -25,5 +25,3 @@ static inline void mdl_describe(MDL *mdl, void *memory, uint32_t length)
 
 /* Sets a NET_BUFFER's data to `length` bytes that start `offset` bytes into the chain. */
 void net_buffer_set_data(NET_BUFFER *buffer, MDL *chain, uint32_t offset, uint32_t length);
-/* Is this NBL an allocated element of a driver's pool? */
-bool nbl_is_from_pool(const NET_BUFFER_LIST *list);

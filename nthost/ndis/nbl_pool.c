@@ -71,13 +71,6 @@ static void *object_of(struct element *element)
     return element + 1;
 }
 
-bool nbl_is_from_pool(const NET_BUFFER_LIST *list)
-{
-    const struct pool *pool = list->NdisPoolHandle;
-
-    return pool && pool->magic == NBL_POOL_MAGIC;
-}
-
 static void *pool_create(uint32_t magic, uint32_t tag, bool with_buffer, uint16_t context_bytes,
                          uint32_t data_bytes)
 {
@@ -226,6 +219,12 @@ static void element_give(struct element *element)
 static bool element_valid(const void *object, const void *handle, uint32_t magic, const char *function)
 {
     const struct pool *pool = handle;
+
+    /* The ledger first: a freed element's memory, its pool handle among it, is poisoned. */
+    if (host_options.verify && !ledger_owned_by(HOST_NBL_OWN, object, OWNER_DRIVER))
+        verify_report(RULE_NBL_NOT_OWNED, "%s: %p was not allocated from a pool, or was freed already",
+                      function, object);
+
     bool valid = object && pool && pool->magic == magic && element_of(object)->pool == pool &&
                  element_of(object)->state == ELEMENT_ALLOCATED;
 

@@ -65,7 +65,9 @@ VOID NTAPI NdisAdvanceNetBufferDataStart(PNET_BUFFER NetBuffer, ULONG DataOffset
     NetBuffer->DataOffset += DataOffsetDelta;
     NetBuffer->DataLength -= DataOffsetDelta;
     NdisAdjustNetBufferCurrentMdl(NetBuffer);
-    while (FreeMdl && NetBuffer->MdlChain != NetBuffer->CurrentMdl) {
+    /* Only what NdisRetreatNetBufferDataStart added goes: it marked its MDLs. */
+    while (FreeMdl && NetBuffer->MdlChain != NetBuffer->CurrentMdl &&
+           (NetBuffer->MdlChain->MdlFlags & MDL_NETWORK_HEADER)) {
         MDL *mdl = NetBuffer->MdlChain;
 
         NetBuffer->MdlChain = mdl->Next;
@@ -76,7 +78,7 @@ VOID NTAPI NdisAdvanceNetBufferDataStart(PNET_BUFFER NetBuffer, ULONG DataOffset
             void *memory = mdl_address(mdl);
 
             NdisFreeMdl(mdl);
-            free(memory); /* NdisRetreatNetBufferDataStart's own */
+            free(memory);
         }
     }
 }
@@ -101,6 +103,7 @@ NDIS_STATUS NTAPI NdisRetreatNetBufferDataStart(PNET_BUFFER NetBuffer, ULONG Dat
         }
         if (!mdl)
             return NDIS_STATUS_RESOURCES;
+        mdl->MdlFlags |= MDL_NETWORK_HEADER;
         mdl->Next = NetBuffer->MdlChain;
         NetBuffer->MdlChain = mdl;
         NetBuffer->DataOffset += mdl->ByteCount;

@@ -59,17 +59,21 @@ static unsigned buffer_pieces(const NET_BUFFER *buffer, struct iovec *iov)
 
 static void check_indicated(struct ndis_adapter *adapter, NET_BUFFER_LIST *list)
 {
-    const NET_BUFFER *buffer = list->FirstNetBuffer;
-    uintptr_t protocol = (uintptr_t)list->NetBufferListInfo[NetBufferListProtocolId];
+    const NET_BUFFER *buffer;
     struct iovec iov[PIECES_PER_PACKET];
+    uintptr_t protocol;
     uint8_t version;
 
+    if (!ledger_owned_by(HOST_NBL_OWN, list, OWNER_DRIVER))
+        verify_report(
+            RULE_NBL_NOT_OWNED,
+            "NdisMIndicateReceiveNetBufferLists: %p was not allocated from a pool, or was freed already",
+            (void *)list);
     if (ledger_owned_by(HOST_NBL_INDICATED, list, OWNER_STACK))
         verify_report(RULE_NBL_NOT_OWNED, "NdisMIndicateReceiveNetBufferLists: %p is indicated already",
                       (void *)list);
-    if (!nbl_is_from_pool(list))
-        verify_report(RULE_NBL_FIELDS, "indicated NET_BUFFER_LIST %p does not come from a pool",
-                      (void *)list);
+    buffer = list->FirstNetBuffer;
+    protocol = (uintptr_t)list->NetBufferListInfo[NetBufferListProtocolId];
     if (list->ParentNetBufferList)
         verify_report(RULE_NBL_FIELDS, "indicated NET_BUFFER_LIST %p: ParentNetBufferList must be NULL",
                       (void *)list);

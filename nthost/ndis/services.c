@@ -1,5 +1,5 @@
-/* NDIS's own services that wrap kernel ones: memory, spin locks, timers, events, work items, sleeping, the error
- * log. */
+/* NDIS's own services that wrap kernel ones: memory, spin locks, timers, events, work items, sleeping, the
+ * error log. */
 #include "ndis.h"
 #include "nt/ex.h"
 #include "verify/verify.h"
@@ -96,8 +96,9 @@ NDIS_STATUS NTAPI NdisAllocateTimerObject(NDIS_HANDLE NdisHandle, PNDIS_TIMER_CH
         Characteristics->Header.Size < NDIS_SIZEOF_TIMER_CHARACTERISTICS_REVISION_1 ||
         !Characteristics->TimerFunction)
         return NDIS_STATUS_INVALID_PARAMETER;
-    timer = ExAllocatePoolWithTag(NonPagedPoolNx, sizeof *timer,
-                                  Characteristics->AllocationTag ? Characteristics->AllocationTag : 0x746e644e);
+    timer =
+        ExAllocatePoolWithTag(NonPagedPoolNx, sizeof *timer,
+                              Characteristics->AllocationTag ? Characteristics->AllocationTag : 0x746e644e);
     if (!timer)
         return NDIS_STATUS_RESOURCES;
     memset(timer, 0, sizeof *timer);
@@ -226,8 +227,9 @@ VOID NTAPIV NdisWriteErrorLogEntry(NDIS_HANDLE NdisAdapterHandle, NDIS_ERROR_COD
 
     __builtin_ms_va_start(list, NumberOfErrorValues);
     for (ULONG i = 0; i < NumberOfErrorValues && used + 12 < sizeof values; i++)
-        used += (size_t)snprintf(values + used, sizeof values - used, " 0x%08x", __builtin_va_arg(list, ULONG));
+        used +=
+            (size_t)snprintf(values + used, sizeof values - used, " 0x%08x", __builtin_va_arg(list, ULONG));
     __builtin_ms_va_end(list);
-    host_warn("%s: the driver wrote to the error log: code 0x%08x%s", adapter ? adapter->name : "?", ErrorCode,
-              values);
+    host_warn("%s: the driver wrote to the error log: code 0x%08x%s", adapter ? adapter->name : "?",
+              ErrorCode, values);
 }

@@ -10,7 +10,8 @@
 #define LINK_TYPE_LOOPBACK 772u /* ARPHRD_LOOPBACK */
 #define LINK_TYPE_NONE     65534u
 
-/* LUID of a Linux interface: NetLuidIndex = ifindex, IfType from the link's type. Stable as long as it exists. */
+/* LUID of a Linux interface: NetLuidIndex = ifindex, IfType from the link's type. Stable as long as it
+ * exists. */
 NET_LUID mib_luid(uint32_t ifindex, uint16_t link_type);
 /* Its link type; false if there is no such interface. Cached: the type of an index never changes. */
 bool mib_link_type(uint32_t ifindex, uint16_t *link_type);

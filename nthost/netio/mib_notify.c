@@ -1,6 +1,7 @@
-/* IP helper: change notifications.  rtnetlink tells the loop thread; callbacks run at PASSIVE_LEVEL on a thread of
- * their own, because they may wait for locks of the driver. The thread lives while something is registered.
- * Changes that come faster than callbacks run are merged per interface. A row names the interface only. */
+/* IP helper: change notifications.  rtnetlink tells the loop thread; callbacks run at PASSIVE_LEVEL on a
+ * thread of their own, because they may wait for locks of the driver. The thread lives while something is
+ * registered. Changes that come faster than callbacks run are merged per interface. A row names the interface
+ * only. */
 #include "mib_internal.h"
 #include "sched/sched.h"
 #include "verify/verify.h"
@@ -208,7 +209,8 @@ static NTSTATUS add(enum kind kind, ADDRESS_FAMILY family, void *callback, void 
 }
 
 NTSTATUS NTAPI NotifyRouteChange2(ADDRESS_FAMILY AddressFamily, PIPFORWARD_CHANGE_CALLBACK Callback,
-                                  PVOID CallerContext, BOOLEAN InitialNotification, HANDLE *NotificationHandle)
+                                  PVOID CallerContext, BOOLEAN InitialNotification,
+                                  HANDLE *NotificationHandle)
 {
     return add(KIND_ROUTE, AddressFamily, (void *)Callback, CallerContext, InitialNotification,
                NotificationHandle);
@@ -222,11 +224,12 @@ NTSTATUS NTAPI NotifyIpInterfaceChange(ADDRESS_FAMILY Family, PIPINTERFACE_CHANG
                NotificationHandle);
 }
 
-NTSTATUS NTAPI NotifyUnicastIpAddressChange(ADDRESS_FAMILY Family, PUNICAST_IPADDRESS_CHANGE_CALLBACK Callback,
-                                            PVOID CallerContext, BOOLEAN InitialNotification,
-                                            HANDLE *NotificationHandle)
+NTSTATUS NTAPI NotifyUnicastIpAddressChange(ADDRESS_FAMILY Family,
+                                            PUNICAST_IPADDRESS_CHANGE_CALLBACK Callback, PVOID CallerContext,
+                                            BOOLEAN InitialNotification, HANDLE *NotificationHandle)
 {
-    return add(KIND_ADDRESS, Family, (void *)Callback, CallerContext, InitialNotification, NotificationHandle);
+    return add(KIND_ADDRESS, Family, (void *)Callback, CallerContext, InitialNotification,
+               NotificationHandle);
 }
 
 /* Waits for a callback that runs, except when called by it (which on Windows never returns: reported). */
@@ -244,8 +247,9 @@ static void wait_idle(struct registration *r)
             return;
         if (sched_time_ns() > limit) {
             if (host_options.verify)
-                verify_report(RULE_NOTIFICATION,
-                              "CancelMibChangeNotify2 has waited 30 s for a callback: is a lock held that it takes?");
+                verify_report(
+                    RULE_NOTIFICATION,
+                    "CancelMibChangeNotify2 has waited 30 s for a callback: is a lock held that it takes?");
             limit = SCHED_FOREVER;
         }
         sched_block(sched_time_ns() + CANCEL_POLL_NS);
@@ -264,7 +268,8 @@ NTSTATUS NTAPI CancelMibChangeNotify2(HANDLE NotificationHandle)
     if (!r || !*link) {
         pthread_mutex_unlock(&lock);
         if (host_options.verify)
-            verify_report(RULE_NOTIFICATION, "CancelMibChangeNotify2: %p is not registered", NotificationHandle);
+            verify_report(RULE_NOTIFICATION, "CancelMibChangeNotify2: %p is not registered",
+                          NotificationHandle);
         return STATUS_INVALID_PARAMETER;
     }
     inside = notifier && notifier->thread == sched_self();

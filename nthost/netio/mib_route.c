@@ -1,5 +1,5 @@
-/* IP helper: the forward table, unicast addresses, and the choice of route and source address. Which Linux routes
- * are in the table is said in edge/netlink.c. */
+/* IP helper: the forward table, unicast addresses, and the choice of route and source address. Which Linux
+ * routes are in the table is said in edge/netlink.c. */
 #include "mib_internal.h"
 #include "verify/verify.h"
 
@@ -42,7 +42,8 @@ NTSTATUS NTAPI GetIpForwardTable2(ADDRESS_FAMILY Family, PMIB_IPFORWARD_TABLE2 *
     count = net_routes(family, &entries);
     if (count < 0)
         return mib_status_of(count);
-    table = mib_table_allocate(offsetof(MIB_IPFORWARD_TABLE2, Table), sizeof(MIB_IPFORWARD_ROW2), (size_t)count);
+    table =
+        mib_table_allocate(offsetof(MIB_IPFORWARD_TABLE2, Table), sizeof(MIB_IPFORWARD_ROW2), (size_t)count);
     if (table) {
         table->NumEntries = (ULONG)count;
         for (int i = 0; i < count; i++)
@@ -125,8 +126,8 @@ static bool link_local(uint8_t family, const uint8_t *bytes)
     return family == 4 ? bytes[0] == 169 && bytes[1] == 254 : bytes[0] == 0xfe && (bytes[1] & 0xc0) == 0x80;
 }
 
-/* RFC 6724 in short: the destination itself; else same scope, then an address of the outgoing interface, then the
- * longest common prefix. */
+/* RFC 6724 in short: the destination itself; else same scope, then an address of the outgoing interface, then
+ * the longest common prefix. */
 static bool choose_source(uint8_t family, const uint8_t *destination, uint32_t ifindex, SOCKADDR_INET *source)
 {
     struct address_entry *entries;
@@ -154,7 +155,8 @@ static bool choose_source(uint8_t family, const uint8_t *destination, uint32_t i
 
 /* Longest prefix, then smallest metric, over interfaces that are up; the constraint is LUID, else index, else
  * none. */
-static bool choose_route(uint8_t family, const uint8_t *destination, uint32_t ifindex, struct route_entry *best)
+static bool choose_route(uint8_t family, const uint8_t *destination, uint32_t ifindex,
+                         struct route_entry *best)
 {
     struct interface_entry *interfaces;
     struct route_entry *routes;

@@ -63,8 +63,8 @@ static bool any_nonzero(const uint8_t *bytes, size_t length)
     return false;
 }
 
-/* Windows honours PKTINFO on a send only when another header follows it; a lone one is dropped. The length must
- * count every header's padding. */
+/* Windows honours PKTINFO on a send only when another header follows it; a lone one is dropped. The length
+ * must count every header's padding. */
 NTSTATUS wsk_control_parse(uint8_t family, const void *control, uint32_t length, struct send_target *target)
 {
     const uint8_t *at = control, *pktinfo = NULL;

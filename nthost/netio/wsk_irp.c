@@ -1,7 +1,7 @@
-/* Completion of WSK requests.  The caller's completion routine sits in the IRP's next stack location; it may free
- * the IRP, so nothing is touched after completion. Fast mode completes inline. Verify mode rolls dice between
- * completing inline and returning the status, completing inline and returning STATUS_PENDING, and completing
- * later on the loop thread, at PASSIVE_LEVEL or DISPATCH_LEVEL. */
+/* Completion of WSK requests.  The caller's completion routine sits in the IRP's next stack location; it may
+ * free the IRP, so nothing is touched after completion. Fast mode completes inline. Verify mode rolls dice
+ * between completing inline and returning the status, completing inline and returning STATUS_PENDING, and
+ * completing later on the loop thread, at PASSIVE_LEVEL or DISPATCH_LEVEL. */
 #include "nt/io.h"
 #include "wsk_internal.h"
 

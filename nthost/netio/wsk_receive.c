@@ -295,10 +295,11 @@ void wsk_receive_check_closed(struct wsk_socket *socket)
     int64_t retained = __atomic_load_n(&socket->retained, __ATOMIC_ACQUIRE);
 
     if (retained && host_options.verify)
-        verify_report(RULE_WSK_DATAGRAM_RELEASE,
-                      "WskCloseSocket: %lld received datagrams are still retained; after it no function of the "
-                      "socket, WskRelease included, may be called",
-                      (long long)retained);
+        verify_report(
+            RULE_WSK_DATAGRAM_RELEASE,
+            "WskCloseSocket: %lld received datagrams are still retained; after it no function of the "
+            "socket, WskRelease included, may be called",
+            (long long)retained);
 }
 
 static int64_t release_strict(WSK_DATAGRAM_INDICATION *chain)

@@ -1,6 +1,6 @@
 /* WskSendTo and WskSendMessages.  A chain of messages is walked once: runs of equal-sized messages (plus one
- * shorter last) become one segmented system call, with vectors straight into the caller's MDLs.  A full socket
- * leaves the IRP pending until it is writable, which is the back-pressure that a driver sees. */
+ * shorter last) become one segmented system call, with vectors straight into the caller's MDLs.  A full
+ * socket leaves the IRP pending until it is writable, which is the back-pressure that a driver sees. */
 #include "nt/io.h"
 #include "nt/mm.h"
 #include "wsk_internal.h"
@@ -14,8 +14,8 @@
 #define RUN_BYTES_IPV4 65507u /* 65535 - 20 - 8 */
 #define RUN_BYTES_IPV6 65487u /* 65535 - 40 - 8: the kernel counts the IPv6 header into a super-packet */
 
-/* Adds the bytes of `buffer` to the vector. Returns pieces added, 0 if they do not fit in `room`, -1 if the MDL
- * chain is shorter than the buffer says or cannot be mapped. */
+/* Adds the bytes of `buffer` to the vector. Returns pieces added, 0 if they do not fit in `room`, -1 if the
+ * MDL chain is shorter than the buffer says or cannot be mapped. */
 static int buffer_pieces(const WSK_BUF *buffer, struct iovec *iov, unsigned room)
 {
     MDL *mdl = buffer->Mdl;
@@ -87,7 +87,8 @@ static bool run_collect(struct run *run, WSK_BUF_LIST *list, SIZE_T limit)
     return true;
 }
 
-/* Sends as much of `send->rest` as the socket takes. -EAGAIN: the rest waits. 0: done, send->status says how. */
+/* Sends as much of `send->rest` as the socket takes. -EAGAIN: the rest waits. 0: done, send->status says how.
+ */
 static int send_rest(struct wsk_socket *socket, struct pending_send *send)
 {
     const struct send_target *target = &send->target;

@@ -1,5 +1,5 @@
-/* WSK sockets: creation, options, binding, closing.  Only datagram sockets: this host serves drivers that speak
- * UDP. */
+/* WSK sockets: creation, options, binding, closing.  Only datagram sockets: this host serves drivers that
+ * speak UDP. */
 #include "nt/io.h"
 #include "wsk_internal.h"
 
@@ -33,7 +33,8 @@ struct wsk_socket *wsk_socket_from(PWSK_SOCKET handle, const char *function)
         verify_report(RULE_WSK_SOCKET_STATE, "%s: %p is not an open socket", function, (void *)handle);
     if (!socket || socket->magic != WSK_SOCKET_MAGIC || socket->closing) {
         if (host_options.verify)
-            verify_report(RULE_WSK_SOCKET_STATE, "%s: socket %p is closed or closing", function, (void *)handle);
+            verify_report(RULE_WSK_SOCKET_STATE, "%s: socket %p is closed or closing", function,
+                          (void *)handle);
         return NULL;
     }
     return socket;
@@ -223,6 +224,20 @@ static NTSTATUS NTAPI wsk_receive_from(PWSK_SOCKET Socket, PWSK_BUF Buffer, ULON
 
 /* ---- closing ---- */
 
+#define GRAVES 64u
+
+/* Verify mode keeps the memory of closed sockets for a while: a late user finds a socket that says it is
+ * closed. */
+static void bury(struct wsk_socket *socket)
+{
+    static struct wsk_socket *graves[GRAVES];
+    static unsigned next;
+    unsigned mine = __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED) % GRAVES;
+
+    socket->magic = 0;
+    free(host_options.verify ? __atomic_exchange_n(&graves[mine], socket, __ATOMIC_ACQ_REL) : socket);
+}
+
 static void close_now(struct wsk_socket *socket)
 {
     udp_close(socket->udp); /* waits for a callback that runs on the loop thread */
@@ -231,8 +246,7 @@ static void close_now(struct wsk_socket *socket)
     host_count_add(HOST_SOCKET, -1);
     if (host_options.verify)
         ledger_remove(HOST_SOCKET, socket, OWNER_NDIS, RULE_WSK_SOCKET_STATE);
-    socket->magic = 0;
-    free(socket);
+    bury(socket);
 }
 
 static void close_later(void *context)
@@ -241,7 +255,8 @@ static void close_later(void *context)
     IRP *irp = socket->close_irp;
 
     if (__atomic_load_n(&socket->inside, __ATOMIC_ACQUIRE) > 0) {
-        loop_post(close_later, socket); /* a callback of it is below us on this stack, or a late send queued */
+        loop_post(close_later,
+                  socket); /* a callback of it is below us on this stack, or a late send queued */
         return;
     }
     close_now(socket);

@@ -1,5 +1,5 @@
-/* Packets for the tests, made and judged by code of its own: byte-by-byte checksums and headers, written from the
- * RFCs and not from nthost/edge. */
+/* Packets for the tests, made and judged by code of its own: byte-by-byte checksums and headers, written from
+ * the RFCs and not from nthost/edge. */
 #pragma once
 
 #include <stdbool.h>
@@ -82,8 +82,8 @@ static inline uint32_t header_bytes(const struct flow *f)
     return ip_bytes(f) + (f->protocol == 6 ? 20 + f->tcp_options : 8);
 }
 
-/* Sets lengths and checksums of a whole packet. `partial`: the transport checksum holds the pseudo-header's sum only,
- * as the kernel leaves it for an offload. */
+/* Sets lengths and checksums of a whole packet. `partial`: the transport checksum holds the pseudo-header's
+ * sum only, as the kernel leaves it for an offload. */
 static inline void finish(const struct flow *f, uint8_t *p, uint32_t length, bool partial)
 {
     uint32_t ip = ip_bytes(f), transport_length = length - ip;

@@ -1,6 +1,6 @@
 /* Software segmentation and coalescing against an independent reference: every byte, every checksum, random
- * sizes, flags and options, both families, TCP and UDP; malformed input; and cutting what was coalesced gives the
- * packets back. */
+ * sizes, flags and options, both families, TCP and UDP; malformed input; and cutting what was coalesced gives
+ * the packets back. */
 #include "check.h"
 #include "edge/coalesce.h"
 #include "edge/segment.h"
@@ -54,7 +54,8 @@ static void cut_one(uint32_t round)
     headers(&f, super, flags);
     for (uint32_t i = 0; i < payload; i++)
         super[h + i] = (uint8_t)random_next(&rng);
-    if (f.protocol == 17 && payload > 2 && size > 2 && random_below(&rng, 2)) { /* first sum zero: sent as 0xffff */
+    if (f.protocol == 17 && payload > 2 && size > 2 &&
+        random_below(&rng, 2)) { /* first sum zero: sent as 0xffff */
         uint32_t first = payload < size ? payload : size;
 
         w16(super + h, 0);
@@ -79,8 +80,8 @@ static void cut_one(uint32_t round)
         segment_write(&s, i, got);
         same = segment_length(&s, i) == length && memcmp(got, expected, length) == 0;
     }
-    CHECK_MSG(same, "round %u: version %d protocol %d payload %u size %u", round, f.version, f.protocol, payload,
-              size);
+    CHECK_MSG(same, "round %u: version %d protocol %d payload %u size %u", round, f.version, f.protocol,
+              payload, size);
 }
 
 /* A plain packet with an unfinished checksum, and a complete one. */
@@ -192,8 +193,8 @@ static void take(const uint8_t *data, uint32_t length, bool id_may_differ)
         misorder++;
 }
 
-static void emitted(void *context, const struct tun_packet *header, const struct iovec *iov, unsigned iov_count,
-                    unsigned count)
+static void emitted(void *context, const struct tun_packet *header, const struct iovec *iov,
+                    unsigned iov_count, unsigned count)
 {
     static uint8_t flat[MAX_PACKET], cut[MAX_PACKET];
     struct tun_packet packet = *header;
@@ -309,7 +310,8 @@ static void coalesce_one(uint32_t round)
     bool claimed[PACKETS];
 
     for (uint32_t i = 0; i < sent_count; i++)
-        make_packet(&sent[i], (uint8_t)(random_below(&rng, 4) ? i / 40 % 4 : random_below(&rng, 4)), &claimed[i]);
+        make_packet(&sent[i], (uint8_t)(random_below(&rng, 4) ? i / 40 % 4 : random_below(&rng, 4)),
+                    &claimed[i]);
     for (uint32_t i = 0; i < sent_count; i++) {
         unsigned pieces = scatter(&sent[i], iov);
 
@@ -374,7 +376,7 @@ int main(void)
         coalesce_one(i);
     for (uint32_t i = 0; i < 20000; i++)
         garbage();
-    CHECK_MSG(runs > 1000 && run_segments > 3 * runs, "%u runs with %u segments: coalescing did not happen", runs,
-              run_segments);
+    CHECK_MSG(runs > 1000 && run_segments > 3 * runs, "%u runs with %u segments: coalescing did not happen",
+              runs, run_segments);
     return check_summary();
 }

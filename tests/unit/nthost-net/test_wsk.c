@@ -1,0 +1,703 @@
+/* Winsock Kernel as a driver uses it: register, socket, options, bind, chains of messages both ways, retained
+ * datagrams, closing; the IP helper; and each rule of verify mode that is broken on purpose. */
+#include "check.h"
+#include "host.h"
+#include "linux_side.h"
+#include "nt/io.h"
+#include "nt/ke.h"
+#include "nt/netioapi.h"
+#include "nt/wsk.h"
+#include "sched/sched.h"
+#include "test_network.h"
+
+#include <stdlib.h>
+
+#define IN_MAX 512u
+
+static WSK_REGISTRATION registration;
+static WSK_PROVIDER_NPI npi;
+
+/* ---- requests ---- */
+
+struct request {
+    IRP *irp;
+    KEVENT done;
+    NTSTATUS status;
+    ULONG_PTR information;
+};
+
+static NTSTATUS NTAPI request_done(PDEVICE_OBJECT device, PIRP irp, PVOID context)
+{
+    struct request *request = context;
+
+    request->status = irp->IoStatus.Status;
+    request->information = irp->IoStatus.Information;
+    IoFreeIrp(irp); /* the provider may not touch it any more */
+    KeSetEvent(&request->done, 0, FALSE);
+    return STATUS_MORE_PROCESSING_REQUIRED;
+}
+
+static void request_prepare(struct request *request)
+{
+    KeInitializeEvent(&request->done, SynchronizationEvent, FALSE);
+    request->irp = IoAllocateIrp(1, FALSE);
+    IoSetCompletionRoutine(request->irp, request_done, request, TRUE, TRUE, TRUE);
+}
+
+static NTSTATUS request_wait(struct request *request)
+{
+    LARGE_INTEGER limit = {.QuadPart = -50000000};
+
+    CHECK(KeWaitForSingleObject(&request->done, Executive, KernelMode, FALSE, &limit) == STATUS_SUCCESS);
+    return request->status;
+}
+
+/* ---- what arrives ---- */
+
+struct inbox {
+    PWSK_SOCKET socket;
+    bool keep;
+    uint32_t calls, datagrams, in_chain;
+    uint64_t bytes;
+    WSK_DATAGRAM_INDICATION *kept;
+    bool wrong;
+    uint16_t from_port;
+    uint32_t ifindex;
+    uint8_t to[16];
+    uint32_t size;
+    KIRQL irql;
+};
+
+/* Reads across MDLs as a driver has to. */
+static uint8_t byte_at(const WSK_BUF *buffer, SIZE_T at)
+{
+    MDL *mdl = buffer->Mdl;
+
+    at += buffer->Offset;
+    while (at >= mdl->ByteCount) {
+        at -= mdl->ByteCount;
+        mdl = mdl->Next;
+    }
+    return ((uint8_t *)MmGetSystemAddressForMdlSafe(mdl, NormalPagePriority))[at];
+}
+
+static NTSTATUS NTAPI on_receive(PVOID context, ULONG flags, PWSK_DATAGRAM_INDICATION chain)
+{
+    struct inbox *inbox = context;
+    uint32_t length = 0;
+
+    inbox->calls++;
+    inbox->irql = KeGetCurrentIrql();
+    if (((flags & WSK_FLAG_AT_DISPATCH_LEVEL) != 0) != (inbox->irql == 2))
+        inbox->wrong = true;
+    for (WSK_DATAGRAM_INDICATION *d = chain; d; d = d->Next) {
+        uint32_t number = inbox->datagrams;
+
+        for (SIZE_T i = 0; i < d->Buffer.Length; i += 13)
+            if (byte_at(&d->Buffer, i) != (uint8_t)(number * 31 + i))
+                inbox->wrong = true;
+        inbox->bytes += d->Buffer.Length;
+        inbox->datagrams++;
+        length++;
+        inbox->from_port = ((SOCKADDR_IN *)d->RemoteAddress)->sin_port;
+        if (d->ControlInfoLength >= sizeof(CMSGHDR) && d->ControlInfo->cmsg_type == IP_PKTINFO) {
+            bool v4 = d->ControlInfo->cmsg_level == 0;
+            const uint8_t *data = WSA_CMSG_DATA(d->ControlInfo);
+
+            memcpy(inbox->to, data, v4 ? 4 : 16);
+            memcpy(&inbox->ifindex, data + (v4 ? 4 : 16), 4);
+        }
+        if (!d->Next && inbox->keep) {
+            d->Next = inbox->kept; /* the client may use Next */
+            inbox->kept = chain;
+            break;
+        }
+    }
+    if (length > inbox->in_chain)
+        inbox->in_chain = length;
+    return inbox->keep ? STATUS_PENDING : STATUS_SUCCESS;
+}
+
+static const WSK_CLIENT_DATAGRAM_DISPATCH dispatch = {.WskReceiveFromEvent = on_receive};
+
+static const WSK_PROVIDER_DATAGRAM_DISPATCH *verbs(PWSK_SOCKET socket)
+{
+    return socket->Dispatch;
+}
+
+struct arrival {
+    struct inbox *inbox;
+    uint32_t datagrams;
+};
+
+static bool arrived(void *context)
+{
+    const struct arrival *a = context;
+
+    return __atomic_load_n(&a->inbox->datagrams, __ATOMIC_ACQUIRE) >= a->datagrams;
+}
+
+static bool wait_datagrams(struct inbox *inbox, uint32_t count)
+{
+    struct arrival a = {inbox, count};
+
+    return side_wait(arrived, &a, 4000);
+}
+
+/* ---- verbs as a driver writes them ---- */
+
+static PWSK_SOCKET open_socket(ADDRESS_FAMILY family, struct inbox *inbox)
+{
+    struct request request;
+
+    request_prepare(&request);
+    npi.Dispatch->WskSocket(npi.Client, family, SOCK_DGRAM, IPPROTO_UDP, WSK_FLAG_DATAGRAM_SOCKET, inbox,
+                            &dispatch, NULL, NULL, NULL, request.irp);
+    CHECK(request_wait(&request) == STATUS_SUCCESS && request.information != 0);
+    return (PWSK_SOCKET)request.information;
+}
+
+static NTSTATUS set_option(PWSK_SOCKET socket, ULONG level, ULONG option, ULONG value)
+{
+    struct request request;
+
+    request_prepare(&request);
+    verbs(socket)->WskControlSocket(socket, WskSetOption, option, level, sizeof value, &value, 0, NULL, NULL,
+                                    request.irp);
+    return request_wait(&request);
+}
+
+static NTSTATUS bind_socket(PWSK_SOCKET socket, ADDRESS_FAMILY family, USHORT port)
+{
+    SOCKADDR_INET any = {0};
+    struct request request;
+
+    any.si_family = family;
+    any.Ipv4.sin_port = port;
+    request_prepare(&request);
+    verbs(socket)->WskBind(socket, (SOCKADDR *)&any, 0, request.irp);
+    memset(&any, 0xff, sizeof any);
+    return request_wait(&request);
+}
+
+static USHORT local_port(PWSK_SOCKET socket)
+{
+    SOCKADDR_INET local = {0};
+    struct request request;
+
+    request_prepare(&request);
+    verbs(socket)->WskGetLocalAddress(socket, (SOCKADDR *)&local, request.irp);
+    CHECK(request_wait(&request) == STATUS_SUCCESS);
+    return local.Ipv4.sin_port;
+}
+
+static NTSTATUS close_socket(PWSK_SOCKET socket)
+{
+    struct request request;
+
+    request_prepare(&request);
+    verbs(socket)->WskCloseSocket(socket, request.irp);
+    return request_wait(&request);
+}
+
+static USHORT swap16(uint32_t v)
+{
+    return (USHORT)(v << 8 | v >> 8);
+}
+
+static SOCKADDR_INET loopback(ADDRESS_FAMILY family, USHORT port)
+{
+    SOCKADDR_INET address = {0};
+
+    address.si_family = family;
+    address.Ipv4.sin_port = port;
+    if (family == AF_INET)
+        address.Ipv4.sin_addr.S_un.S_addr = 0x0100007f;
+    else
+        address.Ipv6.sin6_addr.u.Byte[15] = 1;
+    return address;
+}
+
+struct control { /* PKTINFO and the second, empty header */
+    _Alignas(8) uint8_t bytes[80];
+    ULONG length;
+};
+
+static struct control pktinfo(ADDRESS_FAMILY family, const void *address, ULONG ifindex, bool second)
+{
+    struct control control = {.length = 0};
+    CMSGHDR *header = (CMSGHDR *)control.bytes;
+    bool v4 = family == AF_INET;
+    SIZE_T bytes = v4 ? sizeof(IN_PKTINFO) : sizeof(IN6_PKTINFO);
+
+    header->cmsg_len = WSA_CMSG_LEN(bytes);
+    header->cmsg_level = v4 ? 0 : IPPROTO_IPV6;
+    header->cmsg_type = IP_PKTINFO;
+    memcpy(WSA_CMSG_DATA(header), address, v4 ? 4 : 16);
+    memcpy(WSA_CMSG_DATA(header) + (v4 ? 4 : 16), &ifindex, 4);
+    control.length = (ULONG)WSA_CMSG_SPACE(bytes);
+    if (second) {
+        header = (CMSGHDR *)(control.bytes + control.length);
+        header->cmsg_len = WSA_CMSG_LEN(0);
+        header->cmsg_level = v4 ? 0 : IPPROTO_IPV6;
+        header->cmsg_type = v4 ? IP_OPTIONS : IPV6_RTHDR;
+        control.length += (ULONG)WSA_CMSG_SPACE(0);
+    }
+    return control;
+}
+
+struct messages { /* a WSK_BUF_LIST over one buffer per message, the last shorter */
+    WSK_BUF_LIST list[IN_MAX];
+    MDL *mdl[IN_MAX];
+    uint8_t *data;
+    uint32_t count;
+};
+
+static void messages_make(struct messages *m, uint32_t size, uint32_t count, uint32_t last)
+{
+    m->data = malloc((size_t)size * count);
+    m->count = count;
+    for (uint32_t i = 0; i < count; i++) {
+        uint8_t *at = m->data + (size_t)size * i;
+        uint32_t bytes = i + 1 == count ? last : size;
+
+        for (uint32_t k = 0; k < bytes; k++)
+            at[k] = (uint8_t)(i * 31 + k);
+        m->mdl[i] = IoAllocateMdl(at, bytes, FALSE, FALSE, NULL);
+        MmBuildMdlForNonPagedPool(m->mdl[i]);
+        m->list[i] = (WSK_BUF_LIST){i + 1 < count ? &m->list[i + 1] : NULL, {m->mdl[i], 0, bytes}};
+    }
+}
+
+static void messages_free(struct messages *m)
+{
+    for (uint32_t i = 0; i < m->count; i++)
+        IoFreeMdl(m->mdl[i]);
+    free(m->data);
+}
+
+/* Address and control data lie on a stack that is overwritten before the request completes. */
+static NTSTATUS send_messages(PWSK_SOCKET socket, WSK_BUF_LIST *list, SOCKADDR_INET to,
+                              struct control control)
+{
+    struct request request;
+
+    request_prepare(&request);
+    verbs(socket)->WskSendMessages(socket, list, 0, (SOCKADDR *)&to, control.length,
+                                   control.length ? (CMSGHDR *)control.bytes : NULL, request.irp);
+    memset(&to, 0xee, sizeof to);
+    memset(&control, 0xee, sizeof control);
+    return request_wait(&request);
+}
+
+/* ---- tests ---- */
+
+static void release_kept(struct inbox *inbox)
+{
+    /* In two parts, as a driver may. */
+    WSK_DATAGRAM_INDICATION *first = inbox->kept;
+
+    if (first && first->Next) {
+        WSK_DATAGRAM_INDICATION *rest = first->Next;
+
+        first->Next = NULL;
+        CHECK(verbs(inbox->socket)->WskRelease(inbox->socket, rest) == STATUS_SUCCESS);
+    }
+    if (first)
+        CHECK(verbs(inbox->socket)->WskRelease(inbox->socket, first) == STATUS_SUCCESS);
+    inbox->kept = NULL;
+}
+
+static void family_test(ADDRESS_FAMILY family)
+{
+    static struct messages m;
+    bool v4 = family == AF_INET;
+    const char *text = v4 ? "127.0.0.1" : "::1";
+    struct inbox in = {.keep = true}, in2 = {0};
+    struct control none = {.length = 0};
+    PWSK_SOCKET a, b;
+    USHORT port;
+    uint16_t linux_port;
+    uint8_t one[64];
+    int fd;
+
+    a = open_socket(family, &in);
+    in.socket = a;
+    b = open_socket(family, &in2);
+    in2.socket = b;
+    if (!v4)
+        CHECK(set_option(a, IPPROTO_IPV6, IPV6_V6ONLY, 1) == STATUS_SUCCESS);
+    CHECK(set_option(a, v4 ? 0 : IPPROTO_IPV6, IP_PKTINFO, 1) == STATUS_SUCCESS);
+    CHECK(set_option(a, IPPROTO_UDP, UDP_RECV_MAX_COALESCED_SIZE, 65536) == STATUS_NOT_SUPPORTED);
+    messages_make(&m, 1200, 1, 1200);
+    CHECK(send_messages(a, m.list, loopback(family, 9), none) == STATUS_INVALID_DEVICE_STATE); /* not bound */
+    messages_free(&m);
+    CHECK(bind_socket(a, family, 0) == STATUS_SUCCESS && bind_socket(b, family, 0) == STATUS_SUCCESS);
+    port = local_port(a);
+    CHECK(port != 0 && local_port(b) != port);
+
+    struct inbox in3 = {0};
+    PWSK_SOCKET c = open_socket(family, &in3);
+
+    CHECK(bind_socket(c, family, port) == STATUS_ADDRESS_ALREADY_EXISTS);
+    CHECK(close_socket(c) == STATUS_SUCCESS);
+
+    /* 200 messages and a shorter one: several segmented calls, one chain or a few at the receiver. */
+    messages_make(&m, 1200, 201, 77);
+    SOCKADDR_INET to = loopback(family, port), from = loopback(family, 0);
+    struct control control =
+        pktinfo(family, v4 ? (void *)&from.Ipv4.sin_addr : (void *)&from.Ipv6.sin6_addr, 0, true);
+
+    CHECK(send_messages(b, m.list, to, control) == STATUS_SUCCESS);
+    CHECK(wait_datagrams(&in, 201));
+    CHECK_MSG(in.datagrams == 201 && in.bytes == 200 * 1200 + 77 && !in.wrong, "%u datagrams, %llu bytes%s",
+              in.datagrams, (unsigned long long)in.bytes, in.wrong ? ", wrong" : "");
+    if (!host_options.verify)
+        CHECK_MSG(in.calls <= 4 && in.in_chain >= 40, "%u calls, %u in a chain", in.calls, in.in_chain);
+    CHECK(in.ifindex == side_ifindex("lo") && in.from_port == local_port(b));
+    CHECK(memcmp(in.to, v4 ? (void *)&to.Ipv4.sin_addr : (void *)&to.Ipv6.sin6_addr, v4 ? 4 : 16) == 0);
+    release_kept(&in);
+    messages_free(&m);
+
+    /* Sizes that rise and fall, an empty one among them: each arrives as it is. */
+    in = (struct inbox){.socket = a};
+    messages_make(&m, 300, 8, 300);
+    for (uint32_t i = 0; i < 8; i++)
+        m.list[i].Buffer.Length = (SIZE_T[]){300, 300, 20, 300, 0, 250, 250, 300}[i];
+    CHECK(send_messages(b, m.list, to, none) == STATUS_SUCCESS);
+    CHECK(wait_datagrams(&in, 8));
+    CHECK(in.datagrams == 8 && in.bytes == 1720 && !in.wrong);
+    messages_free(&m);
+
+    /* With a Linux program on the other side, through a chain of MDLs and WskSendTo. */
+    fd = side_udp(text, &linux_port, false);
+    messages_make(&m, 30, 2, 30);
+    m.mdl[0]->Next = m.mdl[1];
+
+    WSK_BUF both = {m.mdl[0], 10, 40};
+    struct request request;
+
+    to = loopback(family, swap16(linux_port));
+    request_prepare(&request);
+    verbs(a)->WskSendTo(a, &both, 0, (SOCKADDR *)&to, 0, NULL, request.irp);
+    CHECK(request_wait(&request) == STATUS_SUCCESS && request.information == 40);
+    CHECK(side_udp_receive(fd, one, sizeof one, 2000, NULL) == 40);
+    CHECK(memcmp(one, m.data + 10, 20) == 0 && memcmp(one + 20, m.data + 30, 20) == 0);
+    m.mdl[0]->Next = NULL;
+    messages_free(&m);
+    in = (struct inbox){.socket = a};
+    CHECK(side_udp_send_run(fd, text, swap16(port), 900, 30));
+    CHECK(wait_datagrams(&in, 30));
+    CHECK(in.bytes == 27000 && !in.wrong && in.from_port == swap16(linux_port));
+
+    /* Event callbacks off and on. */
+    WSK_EVENT_CALLBACK_CONTROL events = {&NPI_WSK_INTERFACE_ID, WSK_EVENT_RECEIVE_FROM | WSK_EVENT_DISABLE};
+
+    CHECK(verbs(a)->WskControlSocket(a, WskSetOption, SO_WSK_EVENT_CALLBACK, SOL_SOCKET, sizeof events,
+                                     &events, 0, NULL, NULL, NULL) == STATUS_SUCCESS);
+    in = (struct inbox){.socket = a};
+    CHECK(side_udp_send_run(fd, text, swap16(port), 100, 1));
+    side_sleep_ms(20);
+    CHECK(in.datagrams == 0);
+    events.EventMask = WSK_EVENT_RECEIVE_FROM;
+    CHECK(verbs(a)->WskControlSocket(a, WskSetOption, SO_WSK_EVENT_CALLBACK, SOL_SOCKET, sizeof events,
+                                     &events, 0, NULL, NULL, NULL) == STATUS_SUCCESS);
+    CHECK(side_udp_send_run(fd, text, swap16(port), 100, 1));
+    CHECK(wait_datagrams(&in, 1));
+    side_close(fd);
+
+    /* Unreachable: a status, not a crash. */
+    messages_make(&m, 100, 1, 100);
+    to = loopback(family, 9);
+    if (v4)
+        to.Ipv4.sin_addr.S_un.S_addr = 0x017100cb; /* 203.0.113.1: no route here */
+    else
+        to.Ipv6.sin6_addr.u.Byte[0] = 0x20;
+    CHECK(send_messages(a, m.list, to, none) == STATUS_NETWORK_UNREACHABLE);
+    messages_free(&m);
+    CHECK(close_socket(a) == STATUS_SUCCESS && close_socket(b) == STATUS_SUCCESS);
+}
+
+static NTSTATUS static_events(ULONG mask)
+{
+    WSK_EVENT_CALLBACK_CONTROL events = {&NPI_WSK_INTERFACE_ID, mask};
+
+    return npi.Dispatch->WskControlClient(npi.Client, WSK_SET_STATIC_EVENT_CALLBACKS, sizeof events, &events,
+                                          0, NULL, NULL, NULL);
+}
+
+static void wsk_register(void)
+{
+    static const WSK_CLIENT_DISPATCH client_dispatch = {.Version = MAKE_WSK_VERSION(1, 0)};
+    WSK_CLIENT_NPI client = {NULL, &client_dispatch};
+
+    CHECK(WskRegister(&client, &registration) == STATUS_SUCCESS);
+    CHECK(WskCaptureProviderNPI(&registration, 1000, &npi) == STATUS_SUCCESS);
+    CHECK(static_events(WSK_EVENT_RECEIVE_FROM) == STATUS_SUCCESS);
+}
+
+static void wsk_deregister(void)
+{
+    WskReleaseProviderNPI(&registration);
+    WskDeregister(&registration);
+}
+
+void test_wsk(void)
+{
+    WSK_TRANSPORT transports[4];
+    SIZE_T returned = 0;
+    ULONG behavior = WSK_TDI_BEHAVIOR_BYPASS_TDI;
+
+    wsk_register();
+    CHECK(static_events(WSK_EVENT_RECEIVE_FROM | WSK_EVENT_DISABLE) == STATUS_INVALID_PARAMETER);
+    CHECK(npi.Dispatch->WskControlClient(npi.Client, WSK_TRANSPORT_LIST_QUERY, 0, NULL, sizeof transports[0],
+                                         transports, &returned, NULL) == STATUS_BUFFER_OVERFLOW);
+    CHECK(returned == 2 * sizeof transports[0]);
+    CHECK(npi.Dispatch->WskControlClient(npi.Client, WSK_TRANSPORT_LIST_QUERY, 0, NULL, sizeof transports,
+                                         transports, &returned, NULL) == STATUS_SUCCESS);
+    CHECK(transports[0].AddressFamily == AF_INET && transports[1].AddressFamily == AF_INET6 &&
+          transports[0].Protocol == IPPROTO_UDP && transports[0].SocketType == SOCK_DGRAM);
+    CHECK(npi.Dispatch->WskControlClient(npi.Client, WSK_TDI_BEHAVIOR, sizeof behavior, &behavior, 0, NULL,
+                                         NULL, NULL) == STATUS_SUCCESS);
+    family_test(AF_INET);
+    family_test(AF_INET6);
+    wsk_deregister();
+    CHECK(host_count_read(HOST_SOCKET).now == 0 && host_count_read(HOST_DATAGRAM).now == 0 &&
+          host_count_read(HOST_IRP_PENDING).now == 0 && host_count_read(HOST_WSK_CLIENT).now == 0);
+    checks_hand_over();
+}
+
+/* ---- IP helper ---- */
+
+static uint32_t route_calls, link_calls, initial_calls;
+
+static VOID NTAPI on_route(PVOID context, PMIB_IPFORWARD_ROW2 row, MIB_NOTIFICATION_TYPE type)
+{
+    if (type == MibInitialNotification)
+        __atomic_add_fetch(&initial_calls, row == NULL, __ATOMIC_RELEASE);
+    else
+        __atomic_add_fetch(&route_calls, row != NULL, __ATOMIC_RELEASE);
+}
+
+static VOID NTAPI on_link(PVOID context, PMIB_IPINTERFACE_ROW row, MIB_NOTIFICATION_TYPE type)
+{
+    if (row && row->InterfaceIndex == *(uint32_t *)context)
+        __atomic_add_fetch(&link_calls, 1, __ATOMIC_RELEASE);
+}
+
+static bool is_set(void *context)
+{
+    return __atomic_load_n((uint32_t *)context, __ATOMIC_ACQUIRE) != 0;
+}
+
+/* 192.0.2.x / 2001:db8::x */
+static SOCKADDR_INET address(ADDRESS_FAMILY family, uint8_t a, uint8_t b, uint8_t c, uint8_t d)
+{
+    SOCKADDR_INET out = {0};
+
+    out.si_family = family;
+    if (family == AF_INET) {
+        memcpy(&out.Ipv4.sin_addr, (uint8_t[]){a, b, c, d}, 4);
+    } else {
+        memcpy(out.Ipv6.sin6_addr.u.Byte, (uint8_t[]){0x20, 0x01, 0x0d, 0xb8, 0, c}, 6);
+        out.Ipv6.sin6_addr.u.Byte[15] = d;
+    }
+    return out;
+}
+
+static void best_routes(uint32_t first, uint32_t second)
+{
+    SOCKADDR_INET to = address(AF_INET, 192, 0, 2, 9), source;
+    MIB_IPFORWARD_ROW2 route;
+    NET_LUID luid;
+
+    CHECK(GetBestRoute2(NULL, 0, NULL, &to, 0, &route, &source) == STATUS_SUCCESS);
+    CHECK(route.InterfaceIndex == first && route.DestinationPrefix.PrefixLength == 24);
+    CHECK(source.Ipv4.sin_addr.S_un.S_addr == 0x010200c0); /* 192.0.2.1 */
+    to = address(AF_INET, 10, 1, 1, 1);                    /* both defaults: the smaller metric */
+    CHECK(GetBestRoute2(NULL, 0, NULL, &to, 0, &route, &source) == STATUS_SUCCESS);
+    CHECK(route.InterfaceIndex == second && route.Metric == 5 &&
+          route.NextHop.Ipv4.sin_addr.S_un.S_addr != 0);
+    CHECK(source.Ipv4.sin_addr.S_un.S_addr == 0x016433c6);
+    CHECK(ConvertInterfaceIndexToLuid(first, &luid) == STATUS_SUCCESS);
+    CHECK(GetBestRoute2(&luid, 0, NULL, &to, 0, &route, &source) == STATUS_SUCCESS);
+    CHECK(route.InterfaceIndex == first && route.Metric == 50);
+    CHECK(source.Ipv4.sin_addr.S_un.S_addr == 0x010200c0);
+    CHECK(GetBestRoute2(NULL, 9999, NULL, &to, 0, &route, &source) == STATUS_NOT_FOUND);
+    /* An interface that is down does not count, even with the better route. */
+    side_command("ip link set dev mb1 down");
+    CHECK(GetBestRoute2(NULL, 0, NULL, &to, 0, &route, &source) == STATUS_SUCCESS &&
+          route.InterfaceIndex == first);
+    to = address(AF_INET6, 0, 0, 0, 9);
+    CHECK(GetBestRoute2(NULL, 0, NULL, &to, 0, &route, &source) == STATUS_SUCCESS);
+    CHECK(route.InterfaceIndex == first && source.Ipv6.sin6_addr.u.Byte[15] == 1);
+    to = address(AF_INET6, 0, 0, 7, 9);
+    CHECK(GetBestRoute2(NULL, 0, NULL, &to, 0, &route, &source) == STATUS_NETWORK_UNREACHABLE);
+}
+
+void test_mib(void)
+{
+    MIB_IPFORWARD_TABLE2 *routes;
+    MIB_UNICASTIPADDRESS_TABLE *addresses;
+    MIB_IPINTERFACE_ROW row;
+    static MIB_IF_ROW2 entry;
+    HANDLE route_handle, link_handle;
+    uint32_t first, second, found = 0;
+    NET_IFINDEX index;
+    NET_LUID luid;
+    GUID guid;
+
+    CHECK(side_command(
+        "ip link add mb0 type veth peer name mb0p && ip link add mb1 type veth peer name mb1p && "
+        "ip link set mb0p up && ip link set mb1p up && "
+        "ip addr add 192.0.2.1/24 dev mb0 && ip addr add 198.51.100.1/24 dev mb1 && "
+        "ip addr add 2001:db8::1/64 dev mb0 nodad && ip link set mb0 up && ip link set mb1 up && "
+        "ip route add default via 192.0.2.254 metric 50 && "
+        "ip route add default via 198.51.100.254 metric 5"));
+    first = side_ifindex("mb0");
+    second = side_ifindex("mb1");
+
+    CHECK(GetIpForwardTable2(AF_UNSPEC, &routes) == STATUS_SUCCESS);
+    for (ULONG i = 0; i < routes->NumEntries; i++)
+        if (routes->Table[i].DestinationPrefix.PrefixLength == 0 &&
+            routes->Table[i].DestinationPrefix.Prefix.si_family == AF_INET)
+            found += (routes->Table[i].InterfaceIndex == first && routes->Table[i].Metric == 50) +
+                     16 * (routes->Table[i].InterfaceIndex == second && routes->Table[i].Metric == 5);
+    CHECK(found == 17);
+    FreeMibTable(routes);
+    CHECK(GetIpForwardTable2(AF_INET6, &routes) == STATUS_SUCCESS);
+    for (ULONG i = 0; i < routes->NumEntries; i++)
+        CHECK(routes->Table[i].DestinationPrefix.Prefix.si_family == AF_INET6);
+    FreeMibTable(routes);
+    CHECK(GetIpForwardTable2(99, &routes) == STATUS_INVALID_PARAMETER && routes == NULL);
+
+    CHECK(GetUnicastIpAddressTable(AF_INET, &addresses) == STATUS_SUCCESS);
+    found = 0;
+    for (ULONG i = 0; i < addresses->NumEntries; i++)
+        found |= addresses->Table[i].InterfaceIndex == first && addresses->Table[i].OnLinkPrefixLength == 24;
+    CHECK(found);
+    FreeMibTable(addresses);
+
+    CHECK(ConvertInterfaceIndexToLuid(first, &luid) == STATUS_SUCCESS &&
+          ConvertInterfaceLuidToIndex(&luid, &index) == STATUS_SUCCESS && index == first);
+    CHECK(luid.Value >> 48 == IF_TYPE_ETHERNET_CSMACD);
+    CHECK(ConvertInterfaceLuidToGuid(&luid, &guid) == STATUS_SUCCESS);
+    luid.Value = 0;
+    CHECK(ConvertInterfaceGuidToLuid(&guid, &luid) == STATUS_SUCCESS && luid.Value != 0);
+    guid.Data1++;
+    CHECK(ConvertInterfaceGuidToLuid(&guid, &luid) == STATUS_INVALID_PARAMETER);
+    CHECK(ConvertInterfaceIndexToLuid(9999, &luid) == STATUS_NOT_FOUND && luid.Value == 0);
+
+    memset(&entry, 0, sizeof entry);
+    entry.InterfaceIndex = first;
+    CHECK(GetIfEntry2(&entry) == STATUS_SUCCESS && entry.OperStatus == IfOperStatusUp &&
+          entry.Alias[0] == 'm' && entry.Mtu == 1500);
+    InitializeIpInterfaceEntry(&row);
+    row.Family = AF_INET;
+    row.InterfaceIndex = first;
+    row.NlMtu = 1333;
+    CHECK(SetIpInterfaceEntry(&row) == STATUS_SUCCESS);
+    InitializeIpInterfaceEntry(&row);
+    row.Family = AF_INET6;
+    row.InterfaceIndex = first;
+    CHECK(GetIpInterfaceEntry(&row) == STATUS_SUCCESS && row.NlMtu == 1333 && row.Connected);
+    row.InterfaceLuid.Value = 0;
+    row.InterfaceIndex = 9999;
+    CHECK(GetIpInterfaceEntry(&row) == STATUS_NOT_FOUND);
+
+    best_routes(first, second);
+
+    CHECK(NotifyRouteChange2(AF_UNSPEC, on_route, NULL, TRUE, &route_handle) == STATUS_SUCCESS);
+    CHECK(NotifyIpInterfaceChange(AF_UNSPEC, on_link, &first, FALSE, &link_handle) == STATUS_SUCCESS);
+    CHECK(side_wait(is_set, &initial_calls, 2000) && initial_calls == 1);
+    CHECK(side_command("ip route add 10.99.0.0/16 via 192.0.2.77"));
+    CHECK(side_wait(is_set, &route_calls, 2000));
+    CHECK(side_command("ip link set mb0 mtu 1400"));
+    CHECK(side_wait(is_set, &link_calls, 2000));
+    CHECK(CancelMibChangeNotify2(route_handle) == STATUS_SUCCESS);
+    side_sleep_ms(10);
+    route_calls = 0;
+    CHECK(side_command("ip route del 10.99.0.0/16 via 192.0.2.77"));
+    side_sleep_ms(30);
+    CHECK(route_calls == 0);
+    CHECK(CancelMibChangeNotify2(link_handle) == STATUS_SUCCESS);
+    CHECK(host_count_read(HOST_NOTIFICATION).now == 0 && host_count_read(HOST_MIB_TABLE).now == 0);
+    side_command("ip link del mb0; ip link del mb1");
+
+    if (host_options.verify) { /* each of these mistakes is reported */
+        CHECK(side_again("rule pktinfo", 70, "wsk-control-data"));
+        CHECK(side_again("rule padding", 70, "wsk-control-data"));
+        CHECK(side_again("rule release-twice", 70, "wsk-datagram-release"));
+        CHECK(side_again("rule close-retained", 70, "wsk-datagram-release"));
+        CHECK(side_again("rule use-closed", 70, "wsk-socket-state"));
+        CHECK(side_again("rule deregister-open", 70, "wsk-socket-state"));
+        CHECK(side_again("rule table-twice", 70, "mib-table"));
+        CHECK(side_again("rule cancel-twice", 70, "notification"));
+        CHECK(side_again("rule no-stack", 70, "irp-stack-location"));
+    }
+    checks_hand_over();
+}
+
+void break_rule(const char *rule)
+{
+    static struct messages m;
+    struct inbox in = {.keep = true};
+    SOCKADDR_INET from = loopback(AF_INET, 0);
+    struct control control = pktinfo(AF_INET, &from.Ipv4.sin_addr, 0, strcmp(rule, "pktinfo") != 0);
+    PWSK_SOCKET socket;
+    USHORT port;
+
+    if (strcmp(rule, "table-twice") == 0) {
+        MIB_IPFORWARD_TABLE2 *table;
+
+        GetIpForwardTable2(AF_INET, &table);
+        FreeMibTable(table);
+        FreeMibTable(table);
+        return;
+    }
+    if (strcmp(rule, "cancel-twice") == 0) {
+        HANDLE handle;
+
+        NotifyRouteChange2(AF_INET, on_route, NULL, FALSE, &handle);
+        CancelMibChangeNotify2(handle);
+        CancelMibChangeNotify2(handle);
+        return;
+    }
+    if (strncmp(rule, "ndis-", 5) == 0)
+        return;
+    wsk_register();
+    socket = open_socket(AF_INET, &in);
+    in.socket = socket;
+    bind_socket(socket, AF_INET, 0);
+    port = local_port(socket);
+    if (strcmp(rule, "padding") == 0)
+        control.length -= 4;
+    messages_make(&m, 100, 3, 100);
+    if (strcmp(rule, "no-stack") == 0) {
+        struct request request;
+        SOCKADDR_INET to = loopback(AF_INET, port);
+
+        request_prepare(&request);
+        IoSetNextIrpStackLocation(request.irp);
+        verbs(socket)->WskSendTo(socket, &m.list[0].Buffer, 0, (SOCKADDR *)&to, 0, NULL, request.irp);
+        return;
+    }
+    send_messages(socket, m.list, loopback(AF_INET, port), control);
+    wait_datagrams(&in, 3);
+    if (strcmp(rule, "release-twice") == 0) {
+        WSK_DATAGRAM_INDICATION *one = in.kept;
+
+        one->Next = NULL;
+        verbs(socket)->WskRelease(socket, one);
+        verbs(socket)->WskRelease(socket, one);
+    }
+    if (strcmp(rule, "deregister-open") == 0)
+        wsk_deregister();
+    if (strcmp(rule, "use-closed") == 0) {
+        release_kept(&in);
+        close_socket(socket);
+        local_port(socket);
+    }
+    if (strcmp(rule, "close-retained") == 0)
+        close_socket(socket);
+}
