@@ -18,24 +18,21 @@ static const struct {
 };
 _Static_assert(DATAGRAM_MAX_BYTES <= BATCH_PLAINTEXT_BYTES, "the largest message fits into a large batch");
 
-enum { RX_FEW, RX_MANY, RX_JUMBO, RX_HUGE, RX_CLASSES };
+enum { RX_FEW, RX_SOME, RX_MANY, RX_JUMBO, RX_HUGE, RX_CLASSES };
 static const struct {
     uint32_t slots, stride;
 } rx_classes[RX_CLASSES] = {
-    [RX_FEW] = {4, 2112},
-    [RX_MANY] = {BATCH_PACKETS, 2112},
-    [RX_JUMBO] = {16, 9216},
-    [RX_HUGE] = {2, 65600},
+    [RX_FEW] = {4, 2112},    [RX_SOME] = {16, 2112}, [RX_MANY] = {BATCH_PACKETS, 2112},
+    [RX_JUMBO] = {16, 9216}, [RX_HUGE] = {2, 65600},
 };
 
-#define CLASSES      (TX_CLASSES + RX_CLASSES)
-#define CACHED_BYTES (512 * 1024) /* kept per list */
-#define CACHED_MIN   2
+#define CLASSES (TX_CLASSES + RX_CLASSES)
+/* While an adapter has less than this in one direction, batches that come back stay on their lists. */
+#define CACHED_BYTES (8 * 1024 * 1024)
 
 struct batch_cache {
     _Alignas(64) SLIST_HEADER lists[CLASSES];
-    volatile int32_t made[CLASSES]; /* in memory: free or out */
-    volatile int32_t out[CLASSES];
+    volatile int32_t out[CLASSES]; /* not back yet */
 };
 
 struct batch_caches {
@@ -212,7 +209,6 @@ static struct batch *batch_take(struct adapter *adapter, uint32_t class)
             __atomic_sub_fetch(&cache->out[class], 1, __ATOMIC_RELEASE);
             return NULL;
         }
-        __atomic_add_fetch(&cache->made[class], 1, __ATOMIC_RELAXED);
     }
     batch->home = cache;
     batch->class = class;
@@ -235,18 +231,13 @@ static void batch_destroy(struct batch_caches *caches, struct batch *batch)
 static void batch_put(struct batch *batch)
 {
     struct batch_cache *cache = batch->home;
+    struct batch_caches *caches = batch->adapter->batches;
     uint32_t class = batch->class;
-    int32_t kept = (int32_t)(CACHED_BYTES / batch->bytes);
-    if (kept < CACHED_MIN)
-        kept = CACHED_MIN;
-    if (__atomic_load_n(&cache->made[class], __ATOMIC_RELAXED) -
-            __atomic_load_n(&cache->out[class], __ATOMIC_RELAXED) >=
-        kept) {
-        __atomic_sub_fetch(&cache->made[class], 1, __ATOMIC_RELAXED);
-        batch_destroy(batch->adapter->batches, batch);
-    } else {
+    const volatile int64_t *memory = class < TX_CLASSES ? &caches->tx_memory : &caches->rx_memory;
+    if (__atomic_load_n(memory, __ATOMIC_RELAXED) > CACHED_BYTES)
+        batch_destroy(caches, batch);
+    else
         InterlockedPushEntrySList(&cache->lists[class], &batch->link);
-    }
     __atomic_sub_fetch(&cache->out[class], 1, __ATOMIC_RELEASE);
 }
 
@@ -281,7 +272,9 @@ struct rx_batch *rx_batch_allocate(struct adapter *adapter, uint32_t packets, ui
 {
     uint32_t class = RX_HUGE;
     if (largest <= rx_classes[RX_FEW].stride)
-        class = packets <= rx_classes[RX_FEW].slots ? RX_FEW : RX_MANY;
+        class = packets <= rx_classes[RX_FEW].slots    ? RX_FEW
+                : packets <= rx_classes[RX_SOME].slots ? RX_SOME
+                                                       : RX_MANY;
     else if (largest <= rx_classes[RX_JUMBO].stride)
         class = RX_JUMBO;
     else if (largest > rx_classes[RX_HUGE].stride)
