@@ -117,7 +117,7 @@ void receive_deliver(struct batch *batch)
     for (uint32_t i = 0; i < batch->count; i++)
         if (rx->packets[i].valid)
             accept_packet(rx, i, &outcome);
-    struct counters_cpu *counters = counters_here(batch->adapter);
+    struct counters_cpu *counters = &batch->adapter->counters[guard.cpu];
     counters->rx_packets += outcome.accepted;
     counters->rx_bytes += outcome.accepted_bytes;
     epoch_leave(&guard);

@@ -105,8 +105,8 @@ NET_BUFFER_LIST *rx_batch_prepare(struct rx_batch *rx, uint32_t i, uint32_t byte
     nbl->SourceHandle = rx->batch.adapter->miniport;
     nbl->NblFlags = 0;
     nbl->Status = NDIS_STATUS_SUCCESS;
-    /* the slots every version of NDIS 6 has */
-    __builtin_memset(nbl->NetBufferListInfo, 0, sizeof(PVOID) * (NetBufferListHashInfo + 1));
+    /* What is left from the last use; these slots exist in every version we run on (NDIS 6.50 and later). */
+    __builtin_memset(nbl->NetBufferListInfo, 0, sizeof(PVOID) * (RscTcpTimestampDelta + 1));
     NET_BUFFER_LIST_INFO(nbl, TcpIpChecksumNetBufferListInfo) = (PVOID)checksums;
     NET_BUFFER_LIST_INFO(nbl, NetBufferListProtocolId) = (PVOID)(uintptr_t)__builtin_bswap16(protocol);
     NET_BUFFER_LIST_MINIPORT_RESERVED(nbl)[0] = rx;
