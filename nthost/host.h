@@ -56,13 +56,14 @@ unsigned host_count_report_leaks(void);
 
 /* The gate: every call from the host into the driver stands between these two.  In fast mode they are one
  * predictable branch.  In verify mode they record name and entry state and check, on the way out, that the
- * IRQL is what it was, that no lock acquired inside is still held, and that callee-saved registers' canaries
- * survived. struct host_callback cb; host_callback_begin(&cb, "MiniportSendNetBufferLists"); handler(...);
+ * IRQL is what it was, that no lock acquired inside is still held, and that nothing took long at
+ * DISPATCH_LEVEL. struct host_callback cb; host_callback_begin(&cb, "MiniportSendNetBufferLists"); handler(...);
  *     host_callback_end(&cb); */
 struct host_callback {
     const char *name;
     struct host_callback *outer;
-    uint64_t start_ns;
+    uint64_t start_ns; /* of the thread's processor time, when entered at DISPATCH_LEVEL */
+    uintptr_t stack;   /* where the driver's part of the stack begins */
     uint32_t locks_held;
     uint8_t irql;
 };

@@ -85,7 +85,7 @@ static void check_request(size_t bytes, uint32_t tag, bool paged, bool executabl
         verify_report(RULE_POOL_IRQL, "%s pool was requested at IRQL %u", paged ? "paged" : "non-paged",
                       irql);
     if (executable)
-        verify_report(RULE_ACCESS_VIOLATION, "executable pool was requested");
+        verify_report(RULE_POOL_EXECUTABLE, "executable pool was requested");
 }
 
 static void *allocate(size_t bytes, uint32_t tag, bool paged, bool executable, bool zero, bool cache_aligned,

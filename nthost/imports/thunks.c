@@ -107,6 +107,8 @@ void *thunk_enter(uint32_t row, const uint64_t *registers, uint64_t *slot)
     memcpy(frame->registers, registers, sizeof frame->registers);
     __atomic_fetch_add(&calls[row], 1, __ATOMIC_RELAXED);
 
+    verify_import_entered((entry->flags & (IMPORT_RAISES | IMPORT_LOWERS)) != 0, frame->return_address,
+                          (uintptr_t)slot);
     check_irql(entry);
     void *target = entry->target;
     if ((entry->flags & IMPORT_FAILS) && import_fault_hook && import_fault_hook(entry))

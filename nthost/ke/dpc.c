@@ -52,6 +52,8 @@ static void prepend(struct dpc_queue *queue, SINGLE_LIST_ENTRY *entry)
 
 static VOID initialize(PRKDPC dpc, UCHAR type, PKDEFERRED_ROUTINE routine, PVOID context)
 {
+    if (host_options.verify)
+        verify_active_check(dpc, "KeInitializeDpc");
     dpc->TargetInfoAsUlong = 0;
     dpc->Type = type;
     dpc->Importance = MediumImportance;

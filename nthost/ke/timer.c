@@ -142,6 +142,8 @@ __attribute__((constructor)) static void connect_timers(void)
 
 VOID NTAPI KeInitializeTimerEx(PKTIMER Timer, TIMER_TYPE Type)
 {
+    if (host_options.verify)
+        verify_active_check(Timer, "KeInitializeTimer");
     dispatcher_header_initialize(
         &Timer->Header, Type == NotificationTimer ? OBJECT_TIMER_NOTIFICATION : OBJECT_TIMER_SYNCHRONIZATION,
         0);

@@ -13,12 +13,15 @@
 /* One id per rule of the catalogue (docs/verify-rules.md); printed as e.g. "pool-overrun". */
 enum verify_rule {
     RULE_POOL_OVERRUN,
+    RULE_POOL_UNDERRUN,
     RULE_POOL_USE_AFTER_FREE,
+    RULE_POOL_UNINITIALIZED,
     RULE_POOL_DOUBLE_FREE,
     RULE_POOL_BAD_FREE,
     RULE_POOL_TAG,
     RULE_POOL_ZERO_SIZE,
     RULE_POOL_IRQL,
+    RULE_POOL_EXECUTABLE,
     RULE_POOL_LEAK,
     RULE_POOL_ACTIVE_OBJECT,
     RULE_ACCESS_VIOLATION,
@@ -64,7 +67,8 @@ enum verify_rule {
 };
 
 const char *verify_rule_name(enum verify_rule rule);
-/* Ends the process with exit status 70 after printing the report to stderr (and to --report FILE). */
+/* Ends the process with exit status 70 after printing the report to stderr (and to --report FILE): rule,
+ * text, callback, function, the driver's stack with source lines. */
 _Noreturn void verify_report(enum verify_rule rule, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
@@ -93,7 +97,7 @@ enum lock_kind {
     LOCK_MUTEX,
     LOCK_NDIS_RW
 };
-/* Before blocking: recursion is reported instead of hanging. `lock_class` = initialisation site or NULL. */
+/* Before blocking: recursion and a wrong order are reported instead of hanging. */
 void verify_lock_wanted(const void *lock, enum lock_kind kind);
 void verify_lock_taken(const void *lock, enum lock_kind kind);
 void verify_lock_released(const void *lock, enum lock_kind kind);
@@ -103,10 +107,23 @@ uint32_t verify_locks_held(void);
 /* ---- memory ---- */
 void *verify_pool_allocate(size_t bytes, uint32_t tag, bool paged, bool zero, const void *site);
 void verify_pool_free(void *memory, uint32_t tag);
-/* Something lives inside this memory (armed timer, queued DPC ...): freeing it while marked is
+/* Memory of the host that the driver may use for a while (IRPs, packets): it ends at an inaccessible page and
+ * is inaccessible after verify_memory_free(), so that a late access is reported as `rule` with the stacks of
+ * both.  `alignment`: a power of two, 1 to end exactly at the page; 16 for structures.  `what`: constant
+ * text. NULL may be freed. Contents are undefined. Verify mode only. */
+void *verify_memory_allocate(size_t bytes, size_t alignment, const char *what, enum verify_rule rule);
+void verify_memory_free(void *memory);
+/* Something lives inside this memory (armed timer, queued DPC, held lock ...): freeing it while marked is
  * RULE_POOL_ACTIVE_OBJECT. */
 void verify_active_add(const void *object, const char *what);
 void verify_active_remove(const void *object);
+/* Reports RULE_DOUBLE_INITIALIZE if `object` is marked: `function` is about to initialise it. */
+void verify_active_check(const void *object, const char *function);
+
+/* ---- imports ---- */
+#define VERIFY_KERNEL_STACK 24576u /* bytes of a kernel stack on x64 */
+/* Called by the thunks: the driver called an import; `slot` is where its return address stands. */
+void verify_import_entered(bool changes_irql, uint64_t return_address, uintptr_t slot);
 
 /* Called by main: before the image is entered, and after it was unloaded (runs the leak checks). */
 void verify_start(void);

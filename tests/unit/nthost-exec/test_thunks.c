@@ -35,6 +35,11 @@ void verify_report(enum verify_rule rule, const char *format, ...)
     longjmp(report_jump, 1);
 }
 
+void verify_import_entered(bool changes_irql, uint64_t return_address, uintptr_t slot)
+{
+    (void)changes_irql, (void)return_address, (void)slot;
+}
+
 void host_fatal(const char *format, ...)
 {
     va_list arguments;
