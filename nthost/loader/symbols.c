@@ -4,9 +4,11 @@
 #include "loader/image_private.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define SYMBOL_SIZE            18u
@@ -139,11 +141,33 @@ static uint32_t function_end(const struct image *image, unsigned index)
     return end;
 }
 
+/* The name is known to everybody and /tmp is everybody's: only a plain file of our own is written. */
+static FILE *perf_map_open(const char *path)
+{
+    static bool started;
+    struct stat status;
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0644);
+    if (fd < 0)
+        return NULL;
+    bool ours = fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_uid == geteuid() &&
+                status.st_nlink == 1;
+    if (!ours || (!started && ftruncate(fd, 0) != 0)) { /* an earlier process had this id */
+        close(fd);
+        errno = EEXIST;
+        return NULL;
+    }
+    started = true;
+    FILE *map = fdopen(fd, "a");
+    if (!map)
+        close(fd);
+    return map;
+}
+
 static void perf_map_append(const struct image *image)
 {
     char path[64];
     snprintf(path, sizeof path, "/tmp/perf-%d.map", (int)getpid());
-    FILE *map = fopen(path, "ae");
+    FILE *map = perf_map_open(path);
     if (!map) {
         host_warn("cannot write %s for perf: %s", path, strerror(errno));
         return;

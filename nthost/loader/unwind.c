@@ -1,4 +1,4 @@
-/* Stacks of driver code: x64 unwind codes (.pdata) applied to a register state, and printing the result.
+/* Stacks of driver code: x64 unwind codes (.pdata) applied to a register state.
  * Reads of the stack may hit anything when a driver misbehaved, so they go through process_vm_readv when the
  * address is not on the calling thread's own stack.
  *
@@ -6,12 +6,8 @@
 #include "loader/image_private.h"
 
 #include <pthread.h>
-#include <spawn.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define REGISTER_RSP  4
@@ -238,90 +234,4 @@ unsigned image_unwind(uint64_t rip, uint64_t rsp, uint64_t rbp, const uint64_t *
             break;
     }
     return count;
-}
-
-/* ---- printing ---- */
-
-static const char *find_symbolizer(void)
-{
-    static const char *const paths[] = {"/usr/bin/llvm-symbolizer-19", "/usr/bin/llvm-symbolizer"};
-    for (unsigned i = 0; i < sizeof paths / sizeof *paths; i++) {
-        if (access(paths[i], X_OK) == 0)
-            return paths[i];
-    }
-    return NULL;
-}
-
-static void print_name(FILE *out, const void *address)
-{
-    const struct image *image = image_find(address);
-    const char *name;
-    size_t offset;
-    if (image_symbol(address, &name, &offset))
-        fprintf(out, "%s!%s+0x%zx", image->name, name, offset);
-    else if (image)
-        fprintf(out, "%s+0x%zx", image->name, (size_t)((const uint8_t *)address - image->base));
-    else
-        fprintf(out, "%p", address);
-}
-
-void image_print_stack_names(FILE *out, const uint64_t *frames, unsigned count)
-{
-    for (unsigned i = 0; i < count; i++) {
-        fprintf(out, "    ");
-        print_name(out, (const void *)(uintptr_t)frames[i]);
-        fputc('\n', out);
-    }
-}
-
-/* Asks the symbolizer for "file:line" of one address in the image's own numbering; false if it has none. */
-static bool source_line(const char *symbolizer, const struct image *image, uint64_t address, char *line,
-                        size_t line_size)
-{
-    char object[4096 + 8], number[32];
-    int output[2];
-    snprintf(object, sizeof object, "--obj=%s", image->path);
-    snprintf(number, sizeof number, "0x%llx",
-             (unsigned long long)(address - (uint64_t)(uintptr_t)image->base + image->pe.image_base));
-    char *arguments[] = {
-        (char *)symbolizer, object, "--no-inlines", "--functions=none", "--basenames", number, NULL};
-    char *environment[] = {NULL};
-    posix_spawn_file_actions_t actions;
-    pid_t child;
-    if (pipe(output) != 0)
-        return false;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, output[1], STDOUT_FILENO);
-    posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", 1 /* O_WRONLY */, 0);
-    posix_spawn_file_actions_addclose(&actions, output[0]);
-    int failed = posix_spawn(&child, symbolizer, &actions, NULL, arguments, environment);
-    posix_spawn_file_actions_destroy(&actions);
-    close(output[1]);
-    size_t used = 0;
-    ssize_t got;
-    while (!failed && used < line_size - 1 && (got = read(output[0], line + used, line_size - 1 - used)) > 0)
-        used += (size_t)got;
-    close(output[0]);
-    if (failed)
-        return false;
-    waitpid(child, NULL, 0);
-    line[used] = 0;
-    line[strcspn(line, "\n")] = 0;
-    return line[0] && line[0] != '?';
-}
-
-void image_print_stack(FILE *out, const uint64_t *frames, unsigned count)
-{
-    const char *symbolizer = find_symbolizer();
-    for (unsigned i = 0; i < count; i++) {
-        const void *address = (const void *)(uintptr_t)frames[i];
-        const struct image *image = image_find(address);
-        char line[512];
-        fprintf(out, "    ");
-        print_name(out, address);
-        /* The line of the call, not of what follows it. */
-        if (symbolizer && image && source_line(symbolizer, image, frames[i] - (i > 0), line, sizeof line))
-            fprintf(out, " %s", line);
-        fputc('\n', out);
-    }
 }

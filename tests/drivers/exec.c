@@ -241,7 +241,8 @@ static NTSTATUS check_access(PIRP irp)
 
 /* --- one broken rule each --- */
 
-static NTSTATUS break_rule(PIRP irp, ULONG rule, PDRIVER_OBJECT driver)
+/* Not inlined: reports and debuggers have to name it. */
+static __attribute__((noinline)) NTSTATUS break_rule(PIRP irp, ULONG rule, PDRIVER_OBJECT driver)
 {
     KIRQL irql;
     switch (rule) {
