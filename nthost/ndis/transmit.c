@@ -353,8 +353,8 @@ VOID NTAPI NdisMSendNetBufferListsComplete(NDIS_HANDLE MiniportAdapterHandle, PN
                           "NdisMSendNetBufferListsComplete: flags say DISPATCH_LEVEL, IRQL is %u",
                           sched_irql());
         for (; list; list = next) {
+            completion_valid(adapter, list); /* before its memory is read: it may be gone */
             next = list->Next;
-            completion_valid(adapter, list);
             bad += list->Status != NDIS_STATUS_SUCCESS;
             lists++;
             bytes += strict_completed(adapter, list);
