@@ -13,7 +13,7 @@
 /* Sessions open at a time in one pass. */
 #define PASS_GROUPS 8
 /* How much one callback opens where it stands, before the rest goes to the workers. */
-#define RX_PASS_BYTES (256 * 1024)
+#define RX_PASS_BYTES (320 * 1024)
 
 struct datagram_list {
     WSK_DATAGRAM_INDICATION *head, *tail;
@@ -86,10 +86,11 @@ static void batch_work(struct work *work)
         session_release(session);
 }
 
-/* Takes as many datagrams of the group as the batch has slots for. */
-static void batch_fill(struct rx_batch *rx, struct group *group)
+/* Takes as many datagrams of the group as the batch has slots for; their bytes. */
+static uint32_t batch_fill(struct rx_batch *rx, struct group *group)
 {
     struct datagram_list list = {0};
+    uint32_t bytes = 0;
     while (group->count > 0 && rx->batch.count < rx->slots) {
         WSK_DATAGRAM_INDICATION *datagram = group->datagrams.head;
         struct rx_packet *packet = &rx->packets[rx->batch.count++];
@@ -97,6 +98,7 @@ static void batch_fill(struct rx_batch *rx, struct group *group)
         const struct message_data_header *header =
             (const struct message_data_header *)datagram_start(datagram, sizeof(storage), storage);
         packet->datagram = datagram;
+        bytes += (uint32_t)datagram->Buffer.Length;
         /* The pass has read it before, so it can be read; a nonce that is never accepted costs nothing. */
         packet->nonce = header ? load_le64(header->counter) : UINT64_MAX;
         group->datagrams.head = datagram->Next;
@@ -104,6 +106,7 @@ static void batch_fill(struct rx_batch *rx, struct group *group)
         list_append(&list, datagram);
     }
     rx->datagrams = list.head;
+    return bytes;
 }
 
 static void batch_run(struct pass *pass, struct rx_batch *rx, uint32_t bytes)
@@ -155,8 +158,7 @@ static void group_open(struct pass *pass, struct group *group)
         rx->batch.peer = peer;
         rx->batch.now_ns = pass->now_ns;
         work_initialize(&rx->batch.work, batch_work);
-        batch_fill(rx, group);
-        batch_run(pass, rx, rx->batch.count * group->largest);
+        batch_run(pass, rx, batch_fill(rx, group));
     }
     session_release(group->session);
 }
