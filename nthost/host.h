@@ -54,11 +54,10 @@ const char *host_object_name(enum host_object kind);
 /* Prints every kind that is not zero to stderr; returns how many kinds leak. */
 unsigned host_count_report_leaks(void);
 
-/* The gate: every call from the host into the driver stands between these two.  In fast mode they are one
- * predictable branch.  In verify mode they record name and entry state and check, on the way out, that the
- * IRQL is what it was, that no lock acquired inside is still held, and that nothing took long at
- * DISPATCH_LEVEL. struct host_callback cb; host_callback_begin(&cb, "MiniportSendNetBufferLists"); handler(...);
- *     host_callback_end(&cb); */
+/* The gate: every call from the host into the driver stands between host_callback_begin and
+ * host_callback_end. In fast mode they are one predictable branch.  In verify mode they record name and entry
+ * state and check, on the way out, that the IRQL is what it was and that no lock acquired inside is still
+ * held. */
 struct host_callback {
     const char *name;
     struct host_callback *outer;

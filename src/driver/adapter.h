@@ -73,7 +73,7 @@ struct adapter {
     struct wheel *wheel;
     struct route_state *routes;
     struct log_ring *log;
-    struct loop_guard loop_guard; /* own ciphertext on re-entry */
+    struct loop_guard loop_guard;  /* own ciphertext on re-entry */
     struct counters_cpu *counters; /* driver.cpus entries */
     volatile uint32_t mtu4, mtu6;  /* NL MTU by family, 0 = unknown; refreshed by route.c's notifications */
     volatile int64_t rx_outstanding_bytes; /* indicated and not returned */

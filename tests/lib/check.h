@@ -1,5 +1,5 @@
-/* A minimal harness for native C tests: CHECK counts, check_summary() prints the one line that ./test reads and
- * returns the process's exit status.  A test program that checked nothing fails. */
+/* A minimal harness for native C tests: CHECK counts, check_summary() prints the one line that ./test reads
+ * and returns the process's exit status.  A test program that checked nothing fails. */
 #pragma once
 
 #include <stdbool.h>
