@@ -8,8 +8,11 @@
 
 #define ANY 15 /* HIGH_LEVEL */
 
-#define IMPORT(name, symbol, low, high, flags) extern char symbol[] __attribute__((weak));
-#define IMPORT_DATA(name, symbol)              extern char symbol[] __attribute__((weak));
+/* Weak, so that tests can link a part of the host; tests/unit/nthost-exec checks that nthost has them all. */
+#define IMPORT(name, symbol, low, high, flags)                                                               \
+    extern char symbol[] __attribute__((weak)); /* NOLINT(bugprone-macro-parentheses) */
+#define IMPORT_DATA(name, symbol)                                                                            \
+    extern char symbol[] __attribute__((weak)); /* NOLINT(bugprone-macro-parentheses) */
 #include "imports/cng.inc"
 #include "imports/ntoskrnl.inc"
 #if __has_include("imports/ndis.inc")

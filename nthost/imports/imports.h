@@ -49,3 +49,7 @@ unsigned import_depth(void);
 /* Fault injection: asked at each call of an import with IMPORT_FAILS; true = the call fails without being
  * made. Set before the image is entered; NULL = never. */
 extern bool (*import_fault_hook)(const struct import_entry *entry);
+/* The hook that import_bind installs in verify mode when host_options.fault_seed is not 0. */
+bool import_fault_by_stack(const struct import_entry *entry);
+/* One line about what was failed, if faults are injected. */
+void import_fault_report(void);

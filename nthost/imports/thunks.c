@@ -94,8 +94,8 @@ void *thunk_enter(uint32_t row, const uint64_t *registers, uint64_t *slot)
 {
     const struct import_entry *entry = &import_table[row];
     struct shadow_stack *stack = shadow_get();
-    /* The very same slot: a chain of tail calls (host function -> callback -> import) that will return through
-     * both entries if thunk_return stands there, else an entry that never returned. */
+    /* The very same slot: a chain of tail calls (host function -> callback -> import) that will return
+     * through both entries if thunk_return stands there, else an entry that never returned. */
     shadow_drop_below(stack, *slot == (uint64_t)(uintptr_t)thunk_return ? slot : slot + 1);
     if (stack->depth == SHADOW_DEPTH)
         verify_report(RULE_STACK_OVERFLOW, "%s: imports and callbacks are nested more than %u deep",
@@ -131,6 +131,8 @@ void *import_bind(const struct import_entry *entry)
 {
     if (!host_options.verify || (entry->flags & IMPORT_DATA_ROW))
         return entry->target;
+    if (host_options.fault_seed && !import_fault_hook)
+        import_fault_hook = import_fault_by_stack;
     unsigned row = (unsigned)(entry - import_table);
     if (row >= THUNK_COUNT)
         host_fatal("the import table has more than %u rows", THUNK_COUNT);

@@ -3,6 +3,7 @@
 #include "io/driver.h"
 
 #include "host.h"
+#include "imports/imports.h"
 #include "io/device.h"
 #include "io/text.h"
 #include "io/work.h"
@@ -88,6 +89,7 @@ bool driver_load(const char *path, struct driver **result, char *error, size_t e
     host_callback_end(&callback);
 
     if (driver->entry_status < 0) {
+        import_fault_report();
         snprintf(error, error_size, "%s: DriverEntry returned 0x%08X", path, (unsigned)driver->entry_status);
         driver_free(driver);
         return false;
@@ -109,6 +111,7 @@ bool driver_stop(struct driver *driver)
     host_callback_end(&callback);
     work_drain();
     work_shutdown();
+    import_fault_report();
     return true;
 }
 

@@ -2,6 +2,7 @@
  * reads the image's DWARF; without it the symbol table's names remain. */
 #include "loader/image_private.h"
 
+#include <inttypes.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,8 +61,8 @@ static char *symbolize(const char *symbolizer, const struct image *image, const 
     for (unsigned i = 0; i < count; i++) {
         /* The line of the call, not of what follows it: return addresses are looked up one byte before. */
         uint64_t address = frames[i] - !(innermost && i == 0);
-        snprintf(numbers[i], sizeof numbers[i], "0x%llx",
-                 (unsigned long long)(address - (uint64_t)(uintptr_t)image->base + image->pe.image_base));
+        snprintf(numbers[i], sizeof numbers[i], "0x%" PRIx64,
+                 address - (uint64_t)(uintptr_t)image->base + image->pe.image_base);
         arguments[5 + i] = numbers[i];
     }
     char *text = malloc(MAX_OUTPUT);

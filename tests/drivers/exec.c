@@ -165,6 +165,19 @@ static ULONG check_calls(VOID)
     return failures;
 }
 
+static ULONG check_mdls(PMDL mdl, PMDL partial, PUCHAR page)
+{
+    MmBuildMdlForNonPagedPool(mdl);
+    IoBuildPartialMdl(mdl, partial, page + 4000, 500);
+    if (MmGetSystemAddressForMdlSafe(mdl, NormalPagePriority) != page + 100 ||
+        MmGetMdlByteCount(mdl) != PAGE_SIZE * 2 || MmGetMdlByteOffset(mdl) != 100 ||
+        MmGetSystemAddressForMdlSafe(partial, NormalPagePriority) != page + 4000 ||
+        MmGetMdlByteCount(partial) != 500) {
+        return 8;
+    }
+    return 0;
+}
+
 static ULONG check_memory(VOID)
 {
     ULONG failures = 0;
@@ -182,19 +195,16 @@ static ULONG check_memory(VOID)
     if (page) {
         PMDL mdl = IoAllocateMdl(page + 100, PAGE_SIZE * 2, FALSE, FALSE, NULL);
         PMDL partial = IoAllocateMdl(page, PAGE_SIZE * 3, FALSE, FALSE, NULL);
-        if (!mdl || !partial) {
-            return failures | 4;
+        failures |= mdl && partial ? 0 : 4;
+        if (mdl && partial) {
+            failures |= check_mdls(mdl, partial, page);
         }
-        MmBuildMdlForNonPagedPool(mdl);
-        IoBuildPartialMdl(mdl, partial, page + 4000, 500);
-        if (MmGetSystemAddressForMdlSafe(mdl, NormalPagePriority) != page + 100 ||
-            MmGetMdlByteCount(mdl) != PAGE_SIZE * 2 || MmGetMdlByteOffset(mdl) != 100 ||
-            MmGetSystemAddressForMdlSafe(partial, NormalPagePriority) != page + 4000 ||
-            MmGetMdlByteCount(partial) != 500) {
-            failures |= 8;
+        if (partial) {
+            IoFreeMdl(partial);
         }
-        IoFreeMdl(partial);
-        IoFreeMdl(mdl);
+        if (mdl) {
+            IoFreeMdl(mdl);
+        }
         ExFreePoolWithTag(page, POOL_TAG);
     }
     if (small) {
@@ -270,6 +280,9 @@ static __attribute__((noinline)) NTSTATUS break_rule(PIRP irp, ULONG rule, PDRIV
         return STATUS_SUCCESS;
     case EXEC_BREAK_IRP_FREED_TWICE: {
         PIRP own = IoAllocateIrp(1, FALSE);
+        if (!own) {
+            return complete(irp, STATUS_INSUFFICIENT_RESOURCES, 0);
+        }
         IoFreeIrp(own);
         IoFreeIrp(own);
         return complete(irp, STATUS_SUCCESS, 0);

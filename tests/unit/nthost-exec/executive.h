@@ -16,3 +16,5 @@ void test_csq(void);
 void test_driver(const char *path);
 /* Breaks rule number `number` of exec_control.h and returns, if nothing stops the process. */
 void test_break(const char *path, unsigned number);
+/* Loads and uses the driver while calls fail by host_options.fault_seed. */
+void test_faults(const char *path);

@@ -187,3 +187,25 @@ void test_break(const char *path, unsigned number)
     fprintf(stderr, "rule %u was broken and nothing was reported\n", number);
     exit(3);
 }
+
+void test_faults(const char *path)
+{
+    char error[4096];
+    struct driver *driver;
+    struct io_file *file;
+    struct exec_self_test report;
+    uint64_t information;
+    for (unsigned i = 0; i < 4; i++) { /* each stack fails at most once: the last rounds succeed */
+        if (!driver_load(path, &driver, error, sizeof error)) {
+            CHECK_MSG(strstr(error, "DriverEntry returned 0xC000009A") && i < 3, "%s", error);
+            continue;
+        }
+        CHECK(io_file_open(device_by_name(&device_name), &io_token_system, &file) == STATUS_SUCCESS);
+        for (unsigned j = 0; j < 8; j++)
+            CHECK(io_file_control(file, EXEC_SELF_TEST, NULL, 0, &report, sizeof report, &information) ==
+                  STATUS_SUCCESS);
+        CHECK(!report.calls && !report.memory && !report.work_item && !report.thread);
+        io_file_close(file);
+        CHECK(driver_unload(driver));
+    }
+}

@@ -1,7 +1,8 @@
 /* The I/O manager, access checks and run-time library with the real scheduler and kernel core, natively and
  * through a driver, in fast and in verify mode.
  *
- * usage: test_executive fast|verify EXEC.sys [RULE-TO-BREAK] */
+ * usage: test_executive fast|verify EXEC.sys [RULE-TO-BREAK]
+ *        test_executive faults EXEC.sys SEED */
 #include "executive.h"
 
 #include "host.h"
@@ -58,7 +59,10 @@ static void *control_main(void *unused)
 {
     (void)unused;
     sched_thread_adopt("control");
-    if (arguments[3]) {
+    if (host_options.fault_seed) {
+        test_faults(arguments[2]);
+        CHECK(host_count_report_leaks() == 0);
+    } else if (arguments[3]) {
         test_break(arguments[2], (unsigned)atoi(arguments[3]));
     } else {
         test_table();
@@ -84,6 +88,10 @@ int main(int argc, char **argv)
     arguments = argv;
     host_options.verify = strcmp(argv[1], "verify") == 0;
     host_options.cpus = 2;
+    if (strcmp(argv[1], "faults") == 0 && argv[3]) {
+        host_options.verify = true;
+        host_options.fault_seed = (uint64_t)atoi(argv[3]);
+    }
     sched_initialize(host_options.cpus);
     sched_thread_adopt("loop");
     verify_start();

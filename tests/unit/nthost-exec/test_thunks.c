@@ -40,6 +40,12 @@ void verify_import_entered(bool changes_irql, uint64_t return_address, uintptr_t
     (void)changes_irql, (void)return_address, (void)slot;
 }
 
+bool import_fault_by_stack(const struct import_entry *entry)
+{
+    (void)entry;
+    return false;
+}
+
 void host_fatal(const char *format, ...)
 {
     va_list arguments;
