@@ -141,5 +141,7 @@ void tx_batch_retire(struct tx_batch *batch);
 void rx_batch_open(struct rx_batch *batch);
 /* Makes slot `i` ready for indication: `bytes` of plaintext, IP `version` 4 or 6. */
 NET_BUFFER_LIST *rx_batch_prepare(struct rx_batch *batch, uint32_t i, uint32_t bytes, uint8_t version);
+/* All NBLs of an indicated batch are ours again: frees it, and ends its part in adapter->receive_rundown. */
+void rx_batch_returned(struct rx_batch *batch);
 /* MiniportReturnNetBufferLists: gives the NBLs back to their batches, which are freed with their last one. */
 void rx_batch_return(NET_BUFFER_LIST *chain);

@@ -86,7 +86,8 @@ static void indicate(struct rx_batch *rx, struct nbl_chain *nbls)
         rx_batch_free(rx);
         return;
     }
-    if (!ExAcquireRundownProtection(&adapter->receive_rundown)) {
+    /* One for this call, one until the last NBL is back: a pause waits for both. */
+    if (!ExAcquireRundownProtectionEx(&adapter->receive_rundown, 2)) {
         drop_count(adapter, DROP_RX_PAUSED, nbls->count);
         rx_batch_free(rx);
         return;
@@ -100,10 +101,8 @@ static void indicate(struct rx_batch *rx, struct nbl_chain *nbls)
     __atomic_store_n(&rx->users, (int32_t)nbls->count, __ATOMIC_RELAXED);
     NdisMIndicateReceiveNetBufferLists(adapter->miniport, nbls->head, NDIS_DEFAULT_PORT_NUMBER, nbls->count,
                                        flags);
-    if (ours_again) {
-        __atomic_sub_fetch(&adapter->rx_outstanding_bytes, rx->batch.bytes, __ATOMIC_RELAXED);
-        rx_batch_free(rx);
-    }
+    if (ours_again)
+        rx_batch_returned(rx);
     ExReleaseRundownProtection(&adapter->receive_rundown);
 }
 

@@ -113,6 +113,14 @@ NET_BUFFER_LIST *rx_batch_prepare(struct rx_batch *rx, uint32_t i, uint32_t byte
     return nbl;
 }
 
+void rx_batch_returned(struct rx_batch *rx)
+{
+    struct adapter *adapter = rx->batch.adapter;
+    __atomic_sub_fetch(&adapter->rx_outstanding_bytes, rx->batch.bytes, __ATOMIC_RELAXED);
+    rx_batch_free(rx);
+    ExReleaseRundownProtection(&adapter->receive_rundown);
+}
+
 void rx_batch_return(NET_BUFFER_LIST *chain)
 {
     while (chain) {
@@ -123,9 +131,7 @@ void rx_batch_return(NET_BUFFER_LIST *chain)
             chain = chain->Next;
             returned++;
         }
-        if (__atomic_sub_fetch(&rx->users, returned, __ATOMIC_ACQ_REL) == 0) {
-            __atomic_sub_fetch(&rx->batch.adapter->rx_outstanding_bytes, rx->batch.bytes, __ATOMIC_RELAXED);
-            rx_batch_free(rx);
-        }
+        if (__atomic_sub_fetch(&rx->users, returned, __ATOMIC_ACQ_REL) == 0)
+            rx_batch_returned(rx);
     }
 }

@@ -5,7 +5,7 @@
 #include "adapter.h"
 
 /* MiniportRestart / MiniportPause. PASSIVE_LEVEL. Pause returns when every accepted NBL is completed and no
- * indication is under way (indicated NBLs are waited for by NDIS). */
+ * indication is under way and every indicated NBL is back. */
 NDIS_STATUS state_restart(struct adapter *adapter);
 NDIS_STATUS state_pause(struct adapter *adapter);
 /* STATE verbs; config_lock held by the caller.  STATUS_ALREADY_COMPLETE when there is nothing to do.  Up

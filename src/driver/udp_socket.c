@@ -18,7 +18,17 @@ static NTSTATUS NTAPI receive_from_event(PVOID context, ULONG flags, PWSK_DATAGR
     (void)flags;
     if (!chain) /* the system closed the socket; it is closed on our side by Down */
         return STATUS_SUCCESS;
-    return receive_datagrams(socket->adapter, chain, socket);
+    /* WskCloseSocket must not be called while we have datagrams in our hands: it waits for this as well. */
+    if (!udp_socket_hold(socket)) {
+        uint32_t count = 0;
+        for (; chain; chain = chain->Next)
+            count++;
+        drop_count(socket->adapter, DROP_RX_NOT_UP, count);
+        return STATUS_SUCCESS;
+    }
+    NTSTATUS status = receive_datagrams(socket->adapter, chain, socket);
+    udp_socket_unhold(socket);
+    return status;
 }
 
 static const WSK_CLIENT_DATAGRAM_DISPATCH socket_dispatch = {.WskReceiveFromEvent = receive_from_event};
