@@ -23,7 +23,7 @@ struct run_options {
     unsigned mtu;        /* 0 = leave */
     unsigned fault_seed; /* 0 = no faults */
     int ready_fd;        /* -1 = none */
-    bool verify, trace, no_offload, down;
+    bool verify, trace, perf, no_offload, down;
 };
 
 /* Reads the options and the one operand (into *operand). false: said on stderr what is wrong. */

@@ -41,6 +41,7 @@ static const char help[] =
     "  --mtu N              MTU of the interface, 576 to 65535                (run only; up: from the file)\n"
     "  --report FILE        append reports and the final counters to FILE\n"
     "  --trace              print the driver's debug messages\n"
+    "  --perf               write /tmp/perf-PID.map, so that perf shows the driver's functions\n"
     "  --no-offload         no segmentation offloads on the interface\n"
     "  --control-dir DIR    where the control sockets are made\n"
     "  --down               leave the adapter down at start                   (run only)\n"
@@ -111,6 +112,7 @@ enum {
     OPTION_MTU,
     OPTION_REPORT,
     OPTION_TRACE,
+    OPTION_PERF,
     OPTION_NO_OFFLOAD,
     OPTION_CONTROL_DIR,
     OPTION_DOWN,
@@ -127,6 +129,7 @@ static const struct option option_table[] = {{"name", required_argument, NULL, O
                                              {"mtu", required_argument, NULL, OPTION_MTU},
                                              {"report", required_argument, NULL, OPTION_REPORT},
                                              {"trace", no_argument, NULL, OPTION_TRACE},
+                                             {"perf", no_argument, NULL, OPTION_PERF},
                                              {"no-offload", no_argument, NULL, OPTION_NO_OFFLOAD},
                                              {"control-dir", required_argument, NULL, OPTION_CONTROL_DIR},
                                              {"down", no_argument, NULL, OPTION_DOWN},
@@ -178,6 +181,9 @@ static bool option_take(struct run_options *options, int option)
         return true;
     case OPTION_TRACE:
         options->trace = true;
+        return true;
+    case OPTION_PERF:
+        options->perf = true;
         return true;
     case OPTION_NO_OFFLOAD:
         options->no_offload = true;

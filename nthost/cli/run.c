@@ -8,6 +8,7 @@
 #include "host.h"
 #include "io/driver.h"
 #include "io/file.h"
+#include "loader/image.h"
 #include "ndis/adapter.h"
 #include "sched/sched.h"
 #include "verify/verify.h"
@@ -230,6 +231,8 @@ int command_run(int argc, char **argv)
     host_options.verify = session.options.verify;
     host_options.cpus = session.options.cpus;
     host_options.trace = session.options.trace;
+    if (session.options.perf)
+        image_enable_perf_map();
     host_options.fault_seed = session.options.fault_seed;
     host_options.report_file = session.options.report;
     session.stop = eventfd(0, EFD_CLOEXEC);

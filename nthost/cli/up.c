@@ -194,6 +194,8 @@ static size_t daemon_arguments(const struct tunnel *tunnel, char *cpus, char *se
     }
     if (options->trace)
         argv[count++] = "--trace";
+    if (options->perf)
+        argv[count++] = "--perf";
     if (options->no_offload)
         argv[count++] = "--no-offload";
     if (options->report) {
