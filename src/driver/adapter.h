@@ -42,7 +42,8 @@ struct adapter {
     volatile enum miniport_state miniport_state;
     volatile bool up;       /* STATE verb; data flows when running and up */
     volatile bool removing; /* control refuses; cleared by CANCEL_REMOVE */
-    /* transmit: one per NBL chain accepted; receive: one per indication under way.  Pause waits for both,
+    /* transmit: one per NBL chain accepted; receive: one per indication under way and one per batch that
+     * the stack has not given back.  Pause waits for both,
      * restart begins them anew. */
     EX_RUNDOWN_REF transmit_rundown, receive_rundown;
     EX_RUNDOWN_REF peer_rundown;    /* one per peer object in memory; waited for by halt */
