@@ -19,8 +19,9 @@ INNER6 = ("fd66::1", "fd66::2")
 def capture_proof(lab, namespace, interface):
     """Captures outer packets while a recognisable text is pinged through; True when it never shows in clear."""
     path = os.path.join(lab.directory, "outer.pcap")
-    process = lab.start(["tcpdump", "-i", interface, "-w", path, "-U", "-s", "0", "udp", "port", "51820"], namespace,
-                        "tcpdump.log")
+    # (Debian's tcpdump becomes another user, who may not read our directory, unless told not to.)
+    process = lab.start(["tcpdump", "-Z", "root", "-i", interface, "-w", path, "-U", "-s", "0", "udp", "port", "51820"],
+                        namespace, "tcpdump.log")
     lab.wait_for(lambda: "listening on" in lab.output_of(process), "tcpdump", 10, process)
     pattern = b"PLAINTEXT-WYRM!!"
     lab.command(["ping", "-n", "-c", "3", "-i", "0.05", "-s", "160", "-p", pattern.hex(), INNER4[1]], namespace)
@@ -28,8 +29,8 @@ def capture_proof(lab, namespace, interface):
     lab.stop(process)
     with open(path, "rb") as file:
         data = file.read()
-    shown = lab.command(["tcpdump", "-nn", "-c", "1", "-r", path], check=False).stdout.strip()
-    return {"outer_packet": re.sub(r"^\S+ ", "", shown), "packets": data.count(b"\x04\x00\x00\x00"),
+    lines = lab.command(["tcpdump", "-Z", "root", "-nn", "-r", path]).stdout.strip().splitlines()
+    return {"outer_packet": re.sub(r"^\S+ ", "", lines[0]) if lines else "nothing was captured", "packets": len(lines),
             "plaintext_seen": pattern in data}
 
 
