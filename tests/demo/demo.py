@@ -20,7 +20,8 @@ def capture_proof(lab, namespace, interface):
     """Captures outer packets while a recognisable text is pinged through; True when it never shows in clear."""
     path = os.path.join(lab.directory, "outer.pcap")
     # (Debian's tcpdump becomes another user, who may not read our directory, unless told not to.)
-    process = lab.start(["tcpdump", "-Z", "root", "-i", interface, "-w", path, "-U", "-s", "0", "udp", "port", "51820"],
+    process = lab.start(["tcpdump", "-Z", "root", "--immediate-mode", "-i", interface, "-w", path, "-U", "-s", "0", "udp",
+                         "port", "51820"],
                         namespace, "tcpdump.log")
     lab.wait_for(lambda: "listening on" in lab.output_of(process), "tcpdump", 10, process)
     pattern = b"PLAINTEXT-WYRM!!"
