@@ -96,7 +96,7 @@ static NTSTATUS consume(DISPATCHER_HEADER *header, PKTHREAD thread)
         dispatcher_set_state(header, header->SignalState - 1);
         if (header->SignalState != 0)
             return STATUS_SUCCESS; /* the owner, once more */
-        mutant->OwnerThread = thread;
+        __atomic_store_n(&mutant->OwnerThread, thread, __ATOMIC_RELAXED);
         mutant->MutantListEntry.Flink = &thread->mutants;
         mutant->MutantListEntry.Blink = thread->mutants.Blink;
         thread->mutants.Blink->Flink = &mutant->MutantListEntry;
@@ -251,10 +251,50 @@ static NTSTATUS wait_for(ULONG count, PVOID *objects, WAIT_TYPE type, const LARG
     return waiter.status;
 }
 
+/* ---- mutexes in verify mode: they count as locks; a recursive acquisition is not one more ---- */
+
+static bool is_mutant(const DISPATCHER_HEADER *header)
+{
+    return header->Type == OBJECT_MUTANT;
+}
+
+static void check_wanted(ULONG count, PVOID *objects)
+{
+    for (ULONG i = 0; i < count; i++)
+        if (is_mutant(objects[i]) &&
+            __atomic_load_n(&((KMUTANT *)objects[i])->OwnerThread, __ATOMIC_RELAXED) != ke_current_thread())
+            verify_lock_wanted(objects[i], LOCK_MUTEX);
+}
+
+/* The thread owns it, so that nobody else changes the state. */
+static void check_taken(PVOID object)
+{
+    if (is_mutant(object) && KeReadStateMutex(object) == 0)
+        verify_lock_taken(object, LOCK_MUTEX);
+}
+
+static NTSTATUS wait_for_checked(ULONG count, PVOID *objects, WAIT_TYPE type, const LARGE_INTEGER *timeout,
+                                 KWAIT_BLOCK *blocks)
+{
+    if (timeout == NULL || timeout->QuadPart != 0)
+        check_wanted(count, objects);
+    NTSTATUS status = wait_for(count, objects, type, timeout, blocks);
+    if (status == STATUS_TIMEOUT)
+        return status;
+    if (type == WaitAny)
+        check_taken(objects[status & ~STATUS_ABANDONED]);
+    else
+        for (ULONG i = 0; i < count; i++)
+            check_taken(objects[i]);
+    return status;
+}
+
 NTSTATUS NTAPI KeWaitForSingleObject(PVOID Object, KWAIT_REASON WaitReason, KPROCESSOR_MODE WaitMode,
                                      BOOLEAN Alertable, PLARGE_INTEGER Timeout)
 {
     KWAIT_BLOCK block;
+    if (__builtin_expect(host_options.verify, 0))
+        return wait_for_checked(1, &Object, WaitAny, Timeout, &block);
     return wait_for(1, &Object, WaitAny, Timeout, &block);
 }
 
@@ -265,7 +305,11 @@ NTSTATUS NTAPI KeWaitForMultipleObjects(ULONG Count, PVOID Object[], WAIT_TYPE W
     KWAIT_BLOCK blocks[THREAD_WAIT_OBJECTS];
     if (Count == 0 || Count > (WaitBlockArray != NULL ? MAXIMUM_WAIT_OBJECTS : THREAD_WAIT_OBJECTS))
         KeBugCheckEx(MAXIMUM_WAIT_OBJECTS_EXCEEDED, Count, (ULONG_PTR)Object, (ULONG_PTR)WaitBlockArray, 0);
-    return wait_for(Count, Object, WaitType, Timeout, WaitBlockArray != NULL ? WaitBlockArray : blocks);
+    if (WaitBlockArray == NULL)
+        WaitBlockArray = blocks;
+    if (__builtin_expect(host_options.verify, 0))
+        return wait_for_checked(Count, Object, WaitType, Timeout, WaitBlockArray);
+    return wait_for(Count, Object, WaitType, Timeout, WaitBlockArray);
 }
 
 NTSTATUS NTAPI KeDelayExecutionThread(KPROCESSOR_MODE WaitMode, BOOLEAN Alertable, PLARGE_INTEGER Interval)

@@ -34,7 +34,8 @@ struct _KTHREAD {
     bool system; /* made by PsCreateSystemThread */
     PKSTART_ROUTINE start;
     PVOID start_context;
-    PXSTATE_SAVE xstate_saves; /* innermost first */
+    struct host_callback *gate; /* of its start routine */
+    PXSTATE_SAVE xstate_saves;  /* innermost first */
     uint64_t create_time_100ns;
 };
 

@@ -91,6 +91,8 @@ LONG NTAPI KeReadStateSemaphore(PRKSEMAPHORE Semaphore)
 
 VOID NTAPI KeInitializeMutex(PRKMUTEX Mutex, ULONG Level)
 {
+    if (host_options.verify)
+        verify_lock_initialized(Mutex, LOCK_MUTEX, __builtin_return_address(0));
     dispatcher_header_initialize(&Mutex->Header, OBJECT_MUTANT, 1);
     Mutex->MutantListEntry.Flink = Mutex->MutantListEntry.Blink = &Mutex->MutantListEntry;
     Mutex->OwnerThread = NULL;
@@ -111,9 +113,11 @@ LONG NTAPI KeReleaseMutex(PRKMUTEX Mutex, BOOLEAN Wait)
         KeBugCheckEx(THREAD_NOT_MUTEX_OWNER, (ULONG_PTR)thread, (ULONG_PTR)owner, (ULONG_PTR)Mutex, 0);
     }
     LONG previous = Mutex->Header.SignalState;
+    if (previous == 0 && host_options.verify)
+        verify_lock_released(Mutex, LOCK_MUTEX);
     dispatcher_set_state(&Mutex->Header, previous + 1);
     if (Mutex->Header.SignalState == 1) {
-        Mutex->OwnerThread = NULL;
+        __atomic_store_n(&Mutex->OwnerThread, NULL, __ATOMIC_RELAXED);
         Mutex->MutantListEntry.Flink->Blink = Mutex->MutantListEntry.Blink;
         Mutex->MutantListEntry.Blink->Flink = Mutex->MutantListEntry.Flink;
         thread->critical_regions -= Mutex->ApcDisable;

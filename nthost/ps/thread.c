@@ -52,7 +52,7 @@ static void thread_ended(void *object)
         KMUTANT *mutant = CONTAINING_RECORD(thread->mutants.Flink, KMUTANT, MutantListEntry);
         mutant->MutantListEntry.Flink->Blink = &thread->mutants;
         thread->mutants.Flink = mutant->MutantListEntry.Flink;
-        mutant->OwnerThread = NULL;
+        __atomic_store_n(&mutant->OwnerThread, NULL, __ATOMIC_RELAXED);
         mutant->MutantFlags |= 1; /* abandoned */
         dispatcher_set_state(&mutant->Header, 1);
         dispatcher_signal(&mutant->Header);
@@ -75,9 +75,11 @@ static void thread_start(void *context)
     thread->sched = self;
     sched_thread_set_object(self, thread);
     struct host_callback callback;
+    thread->gate = &callback;
     host_callback_begin(&callback, "system thread");
     thread->start(thread->start_context);
     host_callback_end(&callback);
+    thread->gate = NULL;
 }
 
 NTSTATUS NTAPI PsCreateSystemThread(PHANDLE ThreadHandle, ULONG DesiredAccess,
@@ -126,6 +128,8 @@ NTSTATUS NTAPI PsTerminateSystemThread(NTSTATUS ExitStatus)
         KeBugCheckEx(0x0A /* IRQL_NOT_LESS_OR_EQUAL */, 0, sched_self_fast()->irql, 0, 0);
     }
     thread->exit_status = ExitStatus;
+    host_callback_end(thread->gate); /* the start routine never returns */
+    thread->gate = NULL;
     sched_thread_exit();
 }
 

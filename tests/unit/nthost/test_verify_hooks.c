@@ -80,6 +80,37 @@ static VOID NTAPI nothing(PKDPC dpc, PVOID context, PVOID argument1, PVOID argum
 {
 }
 
+/* Each acquisition once, recursive ones not again, whichever way the mutex was waited for. */
+static void mutexes_are_locks(void)
+{
+    KMUTEX first, second;
+    KEVENT event;
+    PVOID objects[] = {&event, &first, &second};
+    LARGE_INTEGER zero = {.QuadPart = 0};
+    struct verify_record before = verify_record;
+    KeInitializeMutex(&first, 0);
+    KeInitializeMutex(&second, 0);
+    KeInitializeEvent(&event, NotificationEvent, FALSE);
+    KeWaitForSingleObject(&first, Executive, KernelMode, FALSE, NULL);
+    KeWaitForSingleObject(&first, Executive, KernelMode, FALSE, NULL);
+    EXPECT(verify_record.lock_taken == before.lock_taken + 1);
+    EXPECT(verify_record.lock_wanted == before.lock_wanted + 1);
+    EXPECT(KeWaitForSingleObject(&event, Executive, KernelMode, FALSE, &zero) == STATUS_TIMEOUT);
+    EXPECT(KeWaitForMultipleObjects(3, objects, WaitAny, Executive, KernelMode, FALSE, &zero, NULL) == 1);
+    KeReleaseMutex(&first, FALSE);
+    KeReleaseMutex(&first, FALSE);
+    EXPECT(verify_record.lock_released == before.lock_released);
+    KeReleaseMutex(&first, FALSE);
+    EXPECT(verify_record.lock_released == before.lock_released + 1);
+    KeSetEvent(&event, 0, FALSE);
+    KeWaitForMultipleObjects(3, objects, WaitAll, Executive, KernelMode, FALSE, NULL, NULL);
+    EXPECT(verify_record.lock_taken == before.lock_taken + 3);
+    KeReleaseMutex(&second, FALSE);
+    KeReleaseMutex(&first, FALSE);
+    EXPECT(verify_record.lock_released == before.lock_released + 3);
+    EXPECT(verify_record.lock_initialized == before.lock_initialized + 2);
+}
+
 static void pairs(void)
 {
     KSPIN_LOCK lock;
@@ -104,6 +135,7 @@ static void pairs(void)
     EXPECT(verify_record.lock_wanted == before.lock_wanted + 5);
     EXPECT(verify_record.lock_taken == before.lock_taken + 5);
     EXPECT(verify_record.lock_released == before.lock_released + 5);
+    mutexes_are_locks();
 
     KTIMER timer;
     KDPC dpc;
