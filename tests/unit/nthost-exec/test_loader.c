@@ -418,15 +418,18 @@ int main(int argc, char **argv)
     }
     FILE *file = fopen(argv[1], "rb");
     struct stat status;
-    if (!file || fstat(fileno(file), &status) != 0) {
+    if (!file) {
         perror(argv[1]);
         return 1;
     }
-    driver_size = (size_t)status.st_size;
-    driver = malloc(driver_size);
-    if (fread(driver, 1, driver_size, file) != driver_size)
-        return 1;
+    driver_size = fstat(fileno(file), &status) == 0 ? (size_t)status.st_size : 0;
+    driver = malloc(driver_size + 1);
+    bool complete = driver_size != 0 && fread(driver, 1, driver_size, file) == driver_size;
     fclose(file);
+    if (!complete) {
+        fprintf(stderr, "%s: cannot be read\n", argv[1]);
+        return 1;
+    }
     temporary = argv[2];
 
     test_mapping();

@@ -93,7 +93,8 @@ static MS uint64_t take_variadic(uint64_t count, ...)
     __builtin_ms_va_list arguments;
     __builtin_ms_va_start(arguments, count);
     for (uint64_t i = 0; i < count; i++)
-        sum = sum * 3 + __builtin_va_arg(arguments, uint64_t);
+        sum =
+            sum * 3 + __builtin_va_arg(arguments, uint64_t); /* NOLINT(clang-analyzer-valist.Uninitialized) */
     __builtin_ms_va_end(arguments);
     return sum;
 }
@@ -214,8 +215,8 @@ static void test_arguments(void)
 /* The Microsoft convention keeps rbx rbp rsi rdi r12-r15 and xmm6-15. */
 static void test_registers(void)
 {
-    uint64_t after[7];
-    uint64_t vectors[10];
+    uint64_t after[7] = {0};
+    uint64_t vectors[10] = {0};
     uint64_t result;
     struct {
         void *function, *after, *vectors;
