@@ -278,7 +278,7 @@ struct image *image_load(const char *path, char *error, size_t error_size)
     if (!file)
         return NULL;
     struct image *image = calloc(1, sizeof *image);
-    if (!image || !(image->path = strdup(path))) {
+    if (!image || !(image->path = realpath(path, NULL))) {
         snprintf(error, error_size, "%s: no memory", path);
         free(image);
         free(file);
