@@ -109,6 +109,9 @@ int net_addresses(uint8_t family, struct address_entry **entries);
 /* MTU of one family (4, 6) on an interface. -ENOENT: it has no IPv6. Setting IPv4's sets the link's. */
 int net_mtu(uint8_t family, uint32_t ifindex, uint32_t *mtu);
 int net_set_mtu(uint8_t family, uint32_t ifindex, uint32_t mtu);
+/* The largest TCP super-segment that the system gives to an interface, headers and kernel's reserve included.
+ */
+int net_set_gso_max(uint32_t ifindex, uint32_t bytes);
 enum { NET_CHANGED_ROUTE = 1, NET_CHANGED_ADDRESS = 2, NET_CHANGED_LINK = 4 };
 /* `changed(context, mask, ifindex)` on the loop thread for every change from now on; ifindex 0: any. It must
  * not subscribe or unsubscribe. A lost link also means lost routes. */

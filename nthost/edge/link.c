@@ -1,8 +1,10 @@
-/* Settings of network interfaces: the MTU of each IP family. */
+/* Settings of network interfaces: the MTU of each IP family, the largest super-segment. */
 #include "edge.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,6 +80,39 @@ int net_set_mtu(uint8_t family, uint32_t ifindex, uint32_t mtu)
         return fd;
     length = snprintf(text, sizeof text, "%u\n", mtu);
     error = write(fd, text, (size_t)length) == length ? 0 : -errno;
+    close(fd);
+    return error;
+}
+
+int net_set_gso_max(uint32_t ifindex, uint32_t bytes)
+{
+    struct {
+        struct nlmsghdr header;
+        struct ifinfomsg link;
+        struct rtattr attribute;
+        uint32_t bytes;
+    } request = {
+        .header = {.nlmsg_len = sizeof request,
+                   .nlmsg_type = RTM_NEWLINK,
+                   .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK},
+        .link = {.ifi_family = AF_UNSPEC, .ifi_index = (int)ifindex},
+        .attribute = {.rta_len = RTA_LENGTH(sizeof(uint32_t)), .rta_type = IFLA_GSO_MAX_SIZE},
+        .bytes = bytes,
+    };
+    struct {
+        struct nlmsghdr header;
+        struct nlmsgerr error;
+        uint8_t request[sizeof request];
+    } answer;
+    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+    int error = 0;
+
+    if (fd < 0)
+        return -errno;
+    if (send(fd, &request, sizeof request, 0) < 0 || recv(fd, &answer, sizeof answer, 0) < 0)
+        error = -errno;
+    else if (answer.header.nlmsg_type == NLMSG_ERROR)
+        error = answer.error.error;
     close(fd);
     return error;
 }
