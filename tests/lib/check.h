@@ -7,7 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static uint64_t check_passed, check_failed, check_skipped;
+/* Weak, so that all source files of a program count together. */
+__attribute__((weak)) uint64_t check_passed, check_failed, check_skipped;
 
 /* Records one expectation; on failure says where and what, and goes on. */
 #define CHECK(condition)                                                                                     \
