@@ -71,8 +71,20 @@ VOID FASTCALL ExReleaseFastMutex(PFAST_MUTEX FastMutex)
     sched_irql_lower_fast(irql);
 }
 
+/* Normal kernel APCs must be off: a thread that is suspended while it owns the mutex stops everybody. */
+static void check_level(const void *mutex)
+{
+    if (sched_self_fast()->irql < APC_LEVEL && !KeAreApcsDisabled())
+        verify_report(RULE_LOCK_LEVEL,
+                      "fast mutex %p is acquired with ExAcquireFastMutexUnsafe at PASSIVE_LEVEL and outside of a "
+                      "critical region",
+                      mutex);
+}
+
 VOID FASTCALL ExAcquireFastMutexUnsafe(PFAST_MUTEX FastMutex)
 {
+    if (host_options.verify)
+        check_level(FastMutex);
     take(FastMutex);
 }
 

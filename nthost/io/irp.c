@@ -35,7 +35,7 @@ PIRP NTAPI IoAllocateIrp(CCHAR StackSize, BOOLEAN ChargeQuota)
     if (StackSize < 0)
         return NULL;
     USHORT size = IoSizeOfIrp(StackSize);
-    PIRP irp = aligned_alloc(16, (size + 15u) & ~15u);
+    PIRP irp = lent_allocate(size, "IRP", RULE_IRP_NOT_OWNED);
     if (!irp)
         return NULL;
     IoInitializeIrp(irp, size, StackSize);
@@ -49,19 +49,19 @@ PIRP NTAPI IoAllocateIrp(CCHAR StackSize, BOOLEAN ChargeQuota)
 VOID NTAPI IoFreeIrp(PIRP Irp)
 {
     if (host_options.verify) {
-        if (!ledger_owned_by(HOST_IRP, Irp, OWNER_DRIVER))
-            verify_report(RULE_IRP_NOT_OWNED, "IoFreeIrp: %p is not an IRP that the driver has", (void *)Irp);
         ledger_remove(HOST_IRP, Irp, OWNER_DRIVER, RULE_IRP_NOT_OWNED);
         if (Irp->CancelRoutine)
             verify_report(RULE_IRP_CANCEL_ROUTINE, "IoFreeIrp: the IRP still has a cancel routine");
     }
     host_count_add(HOST_IRP, -1);
-    free(Irp);
+    lent_free(Irp);
 }
 
 VOID NTAPI IoReuseIrp(PIRP Irp, NTSTATUS Iostatus)
 {
     UCHAR flags = Irp->AllocationFlags;
+    if (host_options.verify && ledger_owned_by(HOST_IRP, Irp, OWNER_WSK))
+        verify_report(RULE_IRP_NOT_OWNED, "IoReuseIrp: the IRP %p is pending in Winsock Kernel", (void *)Irp);
     IoInitializeIrp(Irp, Irp->Size, Irp->StackCount);
     Irp->AllocationFlags = flags;
     Irp->IoStatus.Status = Iostatus;

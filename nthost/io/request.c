@@ -139,7 +139,7 @@ static void return_results(struct io_request *request)
     if (irp->MdlAddress) {
         if (irp->MdlAddress->MdlFlags & MDL_PAGES_LOCKED)
             MmUnlockPages(irp->MdlAddress);
-        free(irp->MdlAddress);
+        lent_free(irp->MdlAddress);
         irp->MdlAddress = NULL;
     }
     if (irp->AssociatedIrp.SystemBuffer) {

@@ -23,7 +23,7 @@ static void fill_page_frames(PMDL mdl)
 
 PMDL mdl_allocate(PVOID address, ULONG length)
 {
-    PMDL mdl = malloc(MmSizeOfMdl(address, length));
+    PMDL mdl = lent_allocate(MmSizeOfMdl(address, length), "MDL", RULE_MDL_MISUSE);
     if (mdl)
         MmInitializeMdl(mdl, address, length);
     return mdl;
@@ -59,7 +59,7 @@ VOID NTAPI IoFreeMdl(PMDL Mdl)
                           "IoFreeMdl: the pages of the MDL are still locked (MmUnlockPages)");
     }
     host_count_add(HOST_MDL, -1);
-    free(Mdl);
+    lent_free(Mdl);
 }
 
 VOID NTAPI MmBuildMdlForNonPagedPool(PMDL MemoryDescriptorList)

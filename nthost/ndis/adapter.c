@@ -10,6 +10,7 @@
 
 #define STATE_TIMEOUT_NS (30ull * 1000000000) /* a send, and so a pause, may take that long */
 #define LOOKAHEAD_BYTES  256u
+#define OID_UNKNOWN      0x00fffffeu
 
 static pthread_mutex_t adapters_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct ndis_adapter *adapters;
@@ -348,6 +349,12 @@ static void bind_stack(struct ndis_adapter *adapter)
     value = adapter->supported_filters & (NDIS_PACKET_TYPE_DIRECTED | NDIS_PACKET_TYPE_MULTICAST |
                                           NDIS_PACKET_TYPE_ALL_MULTICAST | NDIS_PACKET_TYPE_BROADCAST);
     ndis_adapter_oid(adapter, true, OID_GEN_CURRENT_PACKET_FILTER, &value, sizeof value, &bytes);
+    /* Newer systems ask for what an older driver does not know. */
+    if (host_options.verify &&
+        ndis_adapter_oid(adapter, false, OID_UNKNOWN, &value, sizeof value, &bytes) == NDIS_STATUS_SUCCESS)
+        verify_report(RULE_OID_RESULT,
+                      "OID 0x%08x, which is not known to anybody, succeeded; NDIS_STATUS_NOT_SUPPORTED is right",
+                      OID_UNKNOWN);
 }
 
 static void halt_locked(struct ndis_adapter *adapter)
@@ -396,17 +403,18 @@ static void adapter_free(struct ndis_adapter *adapter)
     pthread_mutex_destroy(&adapter->control);
     pthread_mutex_destroy(&adapter->send_gate);
     adapter->magic = 0;
-    free(adapter);
+    lent_free(adapter);
 }
 
 static struct ndis_adapter *adapter_allocate(struct ndis_driver *driver, const char *name)
 {
     size_t bytes = sizeof(struct ndis_adapter) + sched_cpu_count() * sizeof(struct adapter_receive);
-    struct ndis_adapter *adapter = calloc(1, bytes);
+    struct ndis_adapter *adapter = lent_allocate(bytes, "miniport adapter", RULE_NDIS_AFTER_HALT);
     pthread_mutexattr_t recursive;
 
     if (!adapter)
         return NULL;
+    memset(adapter, 0, bytes);
     adapter->magic = ADAPTER_MAGIC;
     adapter->driver = driver;
     snprintf(adapter->name, sizeof adapter->name, "%s", name);

@@ -1,7 +1,7 @@
 /* Verify mode's sends: the same packets, but in every shape that a protocol stack may choose.  NET_BUFFERs of
  * a flow are spread over NBLs at random; data is split over several MDLs, at odd addresses and offsets, also
  * in the middle of a header, with unused bytes in front and behind.  On completion everything must be as it
- * was. */
+ * was; after it the memory is inaccessible (verify_memory_free). */
 #include "edge/segment.h"
 #include "ndis.h"
 #include "verify/verify.h"
@@ -10,13 +10,12 @@
 #include <string.h>
 
 #define PIECES_MAX 4u
-#define FREED_FILL 0xdd
 #define EDGE_FILL  0xee
 
 struct piece {
     MDL *mdl;
     MDL saved;
-    uint8_t *block, *memory, *copy;
+    uint8_t *memory, *copy;
     uint32_t bytes;
 };
 
@@ -49,25 +48,23 @@ bool verify_chance(uint32_t n)
 
 static void piece_free(struct piece *piece)
 {
-    if (piece->memory)
-        memset(piece->memory, FREED_FILL, piece->bytes);
-    free(piece->block);
+    verify_memory_free(piece->memory);
     free(piece->copy);
-    free(piece->mdl);
+    verify_memory_free(piece->mdl);
 }
 
 static bool piece_make(struct piece *piece, const uint8_t *data, uint32_t bytes, uint32_t front,
                        uint32_t back)
 {
-    uint32_t shift = random_below(64); /* any alignment */
     uint32_t total = front + bytes + back;
 
-    piece->block = malloc(shift + total);
+    /* It ends at an inaccessible page, and so starts at any alignment. */
+    piece->memory = verify_memory_allocate(total, 1, "sent packet's data", RULE_NBL_NOT_OWNED);
+    piece->mdl = verify_memory_allocate(MDL_BYTES(total), 16, "sent packet's MDL", RULE_NBL_NOT_OWNED);
     piece->copy = malloc(total);
-    piece->mdl = calloc(1, MDL_BYTES(total));
-    if (!piece->block || !piece->copy || !piece->mdl)
+    if (!piece->copy)
         return false;
-    piece->memory = piece->block + shift;
+    memset(piece->mdl, 0, MDL_BYTES(total));
     piece->bytes = total;
     memset(piece->memory, EDGE_FILL, total);
     memcpy(piece->memory + front, data, bytes);
@@ -80,19 +77,16 @@ static void buffer_free(struct strict_buffer *b)
 {
     for (unsigned i = 0; i < b->pieces; i++)
         piece_free(&b->piece[i]);
-    memset(b, FREED_FILL, sizeof *b);
-    free(b);
+    verify_memory_free(b);
 }
 
 static struct strict_buffer *buffer_make(struct ndis_adapter *adapter, const uint8_t *data, uint32_t length)
 {
-    struct strict_buffer *b = aligned_alloc(64, (sizeof *b + 63) & ~(size_t)63);
+    struct strict_buffer *b = verify_memory_allocate(sizeof *b, 16, "sent NET_BUFFER", RULE_NBL_NOT_OWNED);
     uint32_t front = adapter->data_backfill + (verify_chance(2) ? random_below(40) : 0);
     unsigned pieces = verify_chance(2) ? 1 : 2 + random_below(PIECES_MAX - 1);
     uint32_t done = 0;
 
-    if (!b)
-        return NULL;
     memset(b, 0, sizeof *b);
     b->length = length;
     for (unsigned i = 0; i < pieces; i++) {
@@ -119,12 +113,11 @@ static struct strict_buffer *buffer_make(struct ndis_adapter *adapter, const uin
 
 static struct strict_nbl *nbl_make(struct ndis_adapter *adapter, uint8_t version)
 {
-    struct strict_nbl *nbl = aligned_alloc(64, (sizeof *nbl + 63) & ~(size_t)63);
+    struct strict_nbl *nbl =
+        verify_memory_allocate(sizeof *nbl, 16, "sent NET_BUFFER_LIST", RULE_NBL_NOT_OWNED);
 
-    if (nbl) {
-        memset(nbl, 0, sizeof *nbl);
-        transmit_prepare_list(adapter, &nbl->list, version);
-    }
+    memset(nbl, 0, sizeof *nbl);
+    transmit_prepare_list(adapter, &nbl->list, version);
     return nbl;
 }
 
@@ -149,10 +142,6 @@ NET_BUFFER_LIST *strict_list(struct ndis_adapter *adapter, const struct tun_pack
             break;
         if (!nbl || verify_chance(4)) {
             nbl = nbl_make(adapter, version);
-            if (!nbl) {
-                buffer_free(b);
-                break;
-            }
             *tail = &nbl->list;
             tail = &nbl->list.Next;
             buffer_tail = &nbl->list.FirstNetBuffer;
@@ -197,7 +186,6 @@ uint32_t strict_completed(struct ndis_adapter *adapter, NET_BUFFER_LIST *list)
         check_buffer(list, b);
         buffer_free(b);
     }
-    memset(nbl, FREED_FILL, sizeof *nbl);
-    free(nbl);
+    verify_memory_free(nbl);
     return bytes;
 }

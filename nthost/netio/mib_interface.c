@@ -130,10 +130,12 @@ struct table_header { /* in front of each table: FreeMibTable recognises its own
 
 void *mib_table_allocate(size_t header_bytes, size_t row_bytes, size_t count)
 {
-    struct table_header *table = calloc(1, sizeof *table + header_bytes + row_bytes * (count ? count : 1));
+    size_t bytes = sizeof(struct table_header) + header_bytes + row_bytes * (count ? count : 1);
+    struct table_header *table = lent_allocate(bytes, "MIB table", RULE_MIB_TABLE);
 
     if (!table)
         return NULL;
+    memset(table, 0, bytes);
     table->magic = TABLE_MAGIC;
     host_count_add(HOST_MIB_TABLE, 1);
     if (host_options.verify)
@@ -155,7 +157,7 @@ VOID NTAPI FreeMibTable(PVOID Memory)
     }
     table->magic = 0;
     host_count_add(HOST_MIB_TABLE, -1);
-    free(table);
+    lent_free(table);
 }
 
 /* ---- interfaces ---- */

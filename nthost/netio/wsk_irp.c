@@ -2,6 +2,7 @@
  * free the IRP, so nothing is touched after completion. Fast mode completes inline. Verify mode rolls dice
  * between completing inline and returning the status, completing inline and returning STATUS_PENDING, and
  * completing later on the loop thread, at PASSIVE_LEVEL or DISPATCH_LEVEL. */
+#include "io/request.h"
 #include "nt/io.h"
 #include "wsk_internal.h"
 
@@ -27,10 +28,14 @@ void wsk_irp_accept(IRP *irp, const char *function)
                       (void *)irp, irp->CurrentLocation - 1, irp->StackCount);
     if (!IoGetNextIrpStackLocation(irp)->CompletionRoutine)
         verify_report(RULE_IRP_STACK_LOCATION, "%s: IRP %p has no completion routine", function, (void *)irp);
+    if (irp->AllocationFlags & IRP_FROM_DRIVER)
+        ledger_move(HOST_IRP, irp, OWNER_DRIVER, OWNER_WSK, RULE_IRP_NOT_OWNED);
 }
 
 void wsk_irp_complete(IRP *irp, NTSTATUS status, ULONG_PTR information)
 {
+    if (host_options.verify && (irp->AllocationFlags & IRP_FROM_DRIVER))
+        ledger_move(HOST_IRP, irp, OWNER_WSK, OWNER_DRIVER, RULE_IRP_NOT_OWNED);
     IoSetNextIrpStackLocation(irp);
     irp->IoStatus.Status = status;
     irp->IoStatus.Information = information;

@@ -150,10 +150,12 @@ static bool strict_piece(struct strict_datagram *d, unsigned index, const uint8_
                          uint32_t front)
 {
     d->bytes[index] = front + bytes;
-    d->memory[index] = malloc(front + bytes + 1u);
-    d->mdl[index] = calloc(1, sizeof(MDL) + PFN_BYTES);
+    d->memory[index] =
+        verify_memory_allocate(front + bytes, 1, "datagram's data", RULE_WSK_DATAGRAM_RELEASE);
+    d->mdl[index] = lent_allocate(sizeof(MDL) + PFN_BYTES, "datagram's MDL", RULE_WSK_DATAGRAM_RELEASE);
     if (!d->memory[index] || !d->mdl[index])
         return false;
+    memset(d->mdl[index], 0, sizeof(MDL) + PFN_BYTES);
     memset(d->memory[index], FREED_FILL, front);
     memcpy(d->memory[index] + front, data, bytes);
     MmInitializeMdl(d->mdl[index], d->memory[index], front + bytes);
@@ -162,28 +164,26 @@ static bool strict_piece(struct strict_datagram *d, unsigned index, const uint8_
     return true;
 }
 
-/* Poisons before freeing: a late reader finds nonsense instead of the right bytes. */
+/* Guarded memory: a late reader is reported. */
 static void strict_free(struct strict_datagram *d)
 {
     for (unsigned i = 0; i < 2; i++) {
-        if (d->memory[i])
-            memset(d->memory[i], FREED_FILL, d->bytes[i]);
-        free(d->memory[i]);
-        free(d->mdl[i]);
+        verify_memory_free(d->memory[i]);
+        lent_free(d->mdl[i]);
     }
-    memset(d, FREED_FILL, sizeof *d);
-    free(d);
+    lent_free(d);
 }
 
 static struct strict_datagram *strict_make(struct wsk_socket *socket, const struct udp_datagram *datagram,
                                            const uint8_t *data, uint32_t length)
 {
-    struct strict_datagram *d = calloc(1, sizeof *d);
+    struct strict_datagram *d = lent_allocate(sizeof *d, "datagram", RULE_WSK_DATAGRAM_RELEASE);
     uint32_t front = wsk_chance(2) ? random_below(64) : 0;
     uint32_t first = length > 1 && wsk_chance(3) ? 1 + random_below(length - 1) : length;
 
     if (!d)
         return NULL;
+    memset(d, 0, sizeof *d);
     d->magic = STRICT_MAGIC;
     if (!strict_piece(d, 0, data, first, front) ||
         (first < length && !strict_piece(d, 1, data + first, length - first, 0))) {

@@ -56,9 +56,11 @@ void fault_prepare_thread(void)
     pthread_setspecific(handler_stack_key, memory);
 }
 
-bool fault_below_stack(uintptr_t address)
+/* Does `address` lie in the guard area below the calling thread's stack, and near the stack pointer? */
+static bool fault_below_stack(uintptr_t address, uintptr_t rsp)
 {
-    return stack_low && address < stack_low + 4096 && address >= stack_low - GUARD_SPAN;
+    return stack_low && address < stack_low + 4096 && address >= stack_low - GUARD_SPAN &&
+           address - rsp + GUARD_SPAN < 2 * GUARD_SPAN;
 }
 
 /* ---- the driver's frames ---- */
@@ -204,11 +206,11 @@ _Noreturn static void report_fault(int signal, const siginfo_t *info, const ucon
                       (const void *)address);
     if (info->si_code == SI_KERNEL)
         report_noncanonical(context);
-    if (fault_below_stack((uintptr_t)address))
-        verify_report(RULE_STACK_OVERFLOW, "%s %p, below the thread's stack", access, (const void *)address);
     report_image(address, access);
     if (memory_find(address, &place))
         report_block(&place, address, access);
+    if (fault_below_stack((uintptr_t)address, (uintptr_t)context->uc_mcontext.gregs[REG_RSP]))
+        verify_report(RULE_STACK_OVERFLOW, "%s %p, below the thread's stack", access, (const void *)address);
     if ((uintptr_t)address < FIRST_PAGES)
         verify_report(RULE_ACCESS_VIOLATION, "%s %p: a null pointer was used", access, (const void *)address);
     verify_report(RULE_ACCESS_VIOLATION, "%s %p: nothing is mapped there for that", access,

@@ -81,8 +81,6 @@ bool locks_innermost(const void **lock, const struct stack **taken);
 
 void fault_start(void);          /* the handler, once */
 void fault_prepare_thread(void); /* the calling thread: a stack for the handler, its bounds */
-/* Does `address` lie in the guard area below the calling thread's stack? */
-bool fault_below_stack(uintptr_t address);
 /* Where the calling thread's IRQL was last changed by the driver. */
 extern _Thread_local uint64_t gate_irql_changed_at;
 const char *gate_callback_name(void); /* the callback that the thread is in, NULL if none */

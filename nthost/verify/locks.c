@@ -12,10 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HELD_MAX    64u
-#define NODES_MAX   16384u /* a power of two */
-#define EDGES_MAX   65536u
-#define CLASS_DEPTH 4u /* frames of the allocation that make a class */
+#define HELD_MAX  64u
+#define NODES_MAX 16384u /* a power of two */
+#define EDGES_MAX 65536u
+#define CLASS_DEPTH                                                                                          \
+    2u /* frames of the allocation that make a class: an allocator of the driver's own is one */
 
 struct held {
     const void *lock;
@@ -58,7 +59,7 @@ static uint64_t class_of(const void *lock)
         return mix(1, (uintptr_t)lock) | 1;
     if (!memory_find_live(lock, &place))
         return 0;
-    uint64_t key = mix(2, (uint64_t)((const char *)lock - place.memory));
+    uint64_t key = mix(mix(2, place.bytes), (uint64_t)((const char *)lock - place.memory));
     for (uint32_t i = 0; i < place.allocated->count && i < CLASS_DEPTH; i++)
         key = mix(key, place.allocated->frames[i]);
     return key | 1;

@@ -64,7 +64,11 @@ unsigned stack_driver_frames(uint64_t *frames, unsigned max, bool *direct)
         count = direct_frames(frames, max);
         *direct = count != 0;
     }
-    return count + import_driver_stack(frames + count, max - count);
+    count += import_driver_stack(frames + count, max - count);
+    /* The call, not what follows it; a fault's innermost frame is exact. */
+    if (count && (!fault.active || fault.count == 0))
+        frames[0]--;
+    return count;
 }
 
 static const struct stack *record(const uint64_t *frames, unsigned count)

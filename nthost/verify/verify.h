@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 /* One id per rule of the catalogue (docs/verify-rules.md); printed as e.g. "pool-overrun". */
 enum verify_rule {
@@ -113,6 +114,22 @@ void verify_pool_free(void *memory, uint32_t tag);
  * text. NULL may be freed. Contents are undefined. Verify mode only. */
 void *verify_memory_allocate(size_t bytes, size_t alignment, const char *what, enum verify_rule rule);
 void verify_memory_free(void *memory);
+
+/* The same for structures in both modes: malloc()/free() in fast mode. */
+static inline void *lent_allocate(size_t bytes, const char *what, enum verify_rule rule)
+{
+    if (__builtin_expect(!host_options.verify, 1))
+        return malloc(bytes);
+    return verify_memory_allocate(bytes, 16, what, rule);
+}
+
+static inline void lent_free(void *memory)
+{
+    if (__builtin_expect(!host_options.verify, 1))
+        free(memory);
+    else
+        verify_memory_free(memory);
+}
 /* Something lives inside this memory (armed timer, queued DPC, held lock ...): freeing it while marked is
  * RULE_POOL_ACTIVE_OBJECT. */
 void verify_active_add(const void *object, const char *what);
