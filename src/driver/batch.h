@@ -19,6 +19,8 @@
 /* What a data message adds to its plaintext: header and tag; padding is at most 15 bytes. */
 #define MESSAGE_OVERHEAD_BYTES    32
 #define MESSAGE_PADDING_MAX_BYTES 15
+/* Messages of a transmit batch in all: what one segmented send can take over IPv6 (65535 - 40 - 8). */
+#define BATCH_MESSAGES_MAX_BYTES 65487
 /* The largest UDP payload over IPv4, and the largest packet that still fits into it. */
 #define DATAGRAM_MAX_BYTES  65507
 #define PLAINTEXT_MAX_BYTES (DATAGRAM_MAX_BYTES - MESSAGE_OVERHEAD_BYTES)

@@ -93,6 +93,8 @@ static uint32_t batch_fill(struct rx_batch *rx, struct group *group)
     uint32_t bytes = 0;
     while (group->count > 0 && rx->batch.count < rx->slots) {
         WSK_DATAGRAM_INDICATION *datagram = group->datagrams.head;
+        if (bytes > 0 && bytes + datagram->Buffer.Length > BATCH_PLAINTEXT_BYTES)
+            break; /* what came as one coalesced run can be indicated as one */
         struct rx_packet *packet = &rx->packets[rx->batch.count++];
         uint8_t storage[MESSAGE_DATA_HEADER_BYTES];
         const struct message_data_header *header =

@@ -29,8 +29,8 @@ bool tx_batch_room(const struct tx_batch *tx, uint32_t plaintext)
 {
     if (tx->batch.count == 0)
         return plaintext + MESSAGE_OVERHEAD_BYTES <= tx->buffer_bytes;
-    return tx->batch.count < tx->limit && tx->plaintext + plaintext <= BATCH_PLAINTEXT_BYTES &&
-           tx->used + plaintext + MESSAGE_OVERHEAD_BYTES + MESSAGE_PADDING_MAX_BYTES <= tx->buffer_bytes;
+    uint32_t used = tx->used + plaintext + MESSAGE_OVERHEAD_BYTES + MESSAGE_PADDING_MAX_BYTES;
+    return tx->batch.count < tx->limit && used <= tx->buffer_bytes && used <= BATCH_MESSAGES_MAX_BYTES;
 }
 
 struct tx_packet *tx_batch_add(struct tx_batch *tx, uint32_t plaintext, uint32_t mtu)
