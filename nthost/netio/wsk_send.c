@@ -121,8 +121,6 @@ static int send_rest(struct wsk_socket *socket, struct pending_send *send)
 
 /* ---- waiting for the socket ---- */
 
-static void flush_pending(void *context);
-
 static void queue_append(struct wsk_socket *socket, struct pending_send *send)
 {
     send->next = NULL;
@@ -156,8 +154,13 @@ static void flush_pending(void *context)
 {
     struct wsk_socket *socket = context;
     struct pending_send *send;
-    uint8_t irql = sched_irql_raise(SCHED_DISPATCH);
+    bool raised = !host_options.verify || wsk_chance(2);
+    uint8_t irql;
 
+    if (socket->flushing) /* a completion routine waits, and the loop is served inside of it */
+        return;
+    irql = raised ? sched_irql_raise(SCHED_DISPATCH) : 0;
+    socket->flushing = true;
     __atomic_add_fetch(&socket->inside, 1, __ATOMIC_ACQ_REL);
     while (!socket->closing && (send = queue_first(socket)) != NULL) {
         if (send_rest(socket, send) == -EAGAIN) {
@@ -168,8 +171,10 @@ static void flush_pending(void *context)
         wsk_irp_complete_pended(send->irp, send->status, send->sent_bytes);
         free(send);
     }
+    socket->flushing = false;
     __atomic_sub_fetch(&socket->inside, 1, __ATOMIC_ACQ_REL);
-    sched_irql_lower(irql);
+    if (raised)
+        sched_irql_lower(irql);
 }
 
 void wsk_send_cancel_all(struct wsk_socket *socket)
@@ -183,7 +188,8 @@ void wsk_send_cancel_all(struct wsk_socket *socket)
     }
 }
 
-static NTSTATUS pend(struct wsk_socket *socket, const struct pending_send *send)
+/* Behind everything that waits already: messages leave in the order of the calls. */
+static NTSTATUS queue(struct wsk_socket *socket, const struct pending_send *send)
 {
     struct pending_send *copy = malloc(sizeof *copy);
 
@@ -194,45 +200,34 @@ static NTSTATUS pend(struct wsk_socket *socket, const struct pending_send *send)
         copy->rest = &copy->single;
     wsk_irp_pend(send->irp);
     queue_append(socket, copy);
-    udp_want_write(socket->udp, flush_pending, socket);
     return STATUS_PENDING;
 }
 
-/* Verify mode: the packets leave the caller's memory only now, at the last moment the rules allow. */
-static void send_late(void *context)
+/* Verify mode: the packets leave the caller's memory only now, the last moment that the rules allow. */
+static void flush_posted(void *context)
 {
-    struct pending_send *send = context;
-    struct wsk_socket *socket = send->socket;
-    bool raised = wsk_chance(2);
-    uint8_t irql = raised ? sched_irql_raise(SCHED_DISPATCH) : 0;
+    struct wsk_socket *socket = context;
 
-    if (send->rest == NULL)
-        send->rest = &send->single;
-    send_rest(socket, send); /* a full socket drops here, as a network does */
-    wsk_irp_complete_pended(send->irp, send->status, send->sent_bytes);
+    flush_pending(socket);
     __atomic_sub_fetch(&socket->inside, 1, __ATOMIC_ACQ_REL);
-    if (raised)
-        sched_irql_lower(irql);
-    free(send);
 }
 
 static NTSTATUS start(struct wsk_socket *socket, struct pending_send *send)
 {
     if (host_options.verify && wsk_chance(3)) {
-        struct pending_send *late = malloc(sizeof *late);
+        NTSTATUS status;
 
-        if (late) {
-            *late = *send;
-            if (send->rest == &send->single)
-                late->rest = NULL; /* its own copy */
-            wsk_irp_pend(send->irp);
-            __atomic_add_fetch(&socket->inside, 1, __ATOMIC_ACQ_REL);
-            loop_post(send_late, late);
-            return STATUS_PENDING;
-        }
+        __atomic_add_fetch(&socket->inside, 1, __ATOMIC_ACQ_REL); /* keeps the socket until then */
+        status = queue(socket, send);
+        loop_post(flush_posted, socket);
+        return status;
     }
-    if (__builtin_expect(queue_first(socket) != NULL, 0) || send_rest(socket, send) == -EAGAIN)
-        return pend(socket, send);
+    if (__builtin_expect(queue_first(socket) != NULL, 0) || send_rest(socket, send) == -EAGAIN) {
+        NTSTATUS status = queue(socket, send);
+
+        udp_want_write(socket->udp, flush_pending, socket);
+        return status;
+    }
     return wsk_irp_result(send->irp, send->status, send->sent_bytes);
 }
 
