@@ -20,14 +20,16 @@ static DRIVER_DISPATCH *ndis_pnp; /* NDIS's own routine, before the miniport too
 static struct miniport {
     NDIS_HANDLE driver, adapter, pool;
     bool running, pend_pause, pend_oid, resources, skip_attributes;
-    bool early_indication, double_completion, wrong_flags, wrong_protocol, keep_nbl, bad_link;
+    bool early_indication, double_completion, wrong_flags, wrong_protocol;
     uint32_t packets, lists, calls, returned, indicated;
     uint32_t largest_list;
     uint32_t queries, sets, filter;
     uint32_t initialized, halted, paused, restarted, removes, surprises;
     NDIS_HALT_ACTION halt_action;
     NET_IFINDEX ifindex;
-    NET_BUFFER_LIST *kept;
+    bool hold; /* keep what is sent, as a driver with a full queue does */
+    NET_BUFFER_LIST *held;
+    uint64_t held_bytes;
 } mp;
 
 static NDIS_STATUS set_attributes(NDIS_HANDLE adapter)
@@ -203,6 +205,16 @@ static VOID NTAPI on_send(NDIS_HANDLE context, PNET_BUFFER_LIST chain, NDIS_PORT
     uint32_t count = 0;
 
     mp.calls++;
+    if (mp.hold) {
+        NET_BUFFER_LIST *last = chain;
+
+        for (NET_BUFFER_LIST *list = chain; list; last = list, list = list->Next)
+            for (NET_BUFFER *buffer = list->FirstNetBuffer; buffer; buffer = buffer->Next)
+                mp.held_bytes += buffer->DataLength;
+        last->Next = mp.held;
+        mp.held = chain;
+        return;
+    }
     for (NET_BUFFER_LIST *list = chain; list; list = list->Next) {
         uint32_t buffers = 0;
 
@@ -355,6 +367,40 @@ static void traffic(uint64_t bytes)
     }
 }
 
+static bool packets_flow(void *context)
+{
+    return mp.packets > *(uint32_t *)context;
+}
+
+/* Sends that are not completed stop the reading of the TUN; completing them lets it go on. */
+static void backpressure(void)
+{
+    uint16_t port;
+    int fd = side_udp("10.7.0.1", &port, false);
+    uint32_t packets;
+    uint64_t held;
+
+    mp.hold = true;
+    for (unsigned i = 0; i < 200; i++) {
+        side_udp_send_run(fd, "10.7.0.2", 9, 1200, 45);
+        side_sleep_ms(1);
+    }
+    held = __atomic_load_n(&mp.held_bytes, __ATOMIC_ACQUIRE);
+    CHECK_MSG(held > 1500000 && held < 3000000, "%llu bytes of about 10 MB reached the driver",
+              (unsigned long long)held);
+    packets = mp.packets;
+    mp.hold = false;
+    NdisMSendNetBufferListsComplete(mp.adapter, mp.held, 0);
+    mp.held = NULL;
+    side_udp_send_run(fd, "10.7.0.2", 9, 1200, 45);
+    CHECK(side_wait(packets_flow, &packets, 2000));
+    do { /* what had waited in the TUN's queue comes first */
+        packets = mp.packets;
+        side_sleep_ms(60);
+    } while (packets != mp.packets);
+    side_close(fd);
+}
+
 static void lifecycle(struct ndis_adapter *adapter)
 {
     uint32_t value = 0, bytes = 0, packets;
@@ -380,6 +426,7 @@ static void lifecycle(struct ndis_adapter *adapter)
     indicate_link(true);
     CHECK(ndis_adapter_link_up(adapter) && side_command("ip link show echo0 | grep -q LOWER_UP"));
     traffic(20000000);
+    backpressure();
 
     /* Paused: nothing reaches the driver; then on again, pended and not. */
     CHECK(ndis_adapter_pause(adapter) == 0 && ndis_adapter_pause(adapter) == 0);
