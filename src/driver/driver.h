@@ -16,6 +16,11 @@ struct driver {
 };
 extern struct driver driver;
 
-/* Random bytes from the system's generator; a failure is a bug check, as keys depend on it.  IRQL <=
- * DISPATCH_LEVEL. */
+/* Random bytes from the system's generator; a failure is a bug check, as keys depend on it.  PASSIVE_LEVEL,
+ * as the generator demands (Microsoft: "BCryptGenRandom", BCRYPT_USE_SYSTEM_PREFERRED_RNG). */
 void random_bytes(void *buffer, uint32_t bytes);
+/* DriverEntry, before random_jitter.  PASSIVE_LEVEL. */
+void random_initialize(void);
+/* 32 bits for the jitter of timers, not predictable from outside; never for keys, indexes or nonces.  Any
+ * IRQL. */
+uint32_t random_jitter(void);

@@ -129,6 +129,7 @@ INIT_SECTION static NTSTATUS driver_initialize(void)
         return STATUS_INTERNAL_ERROR;
     }
     workspace_release(workspace);
+    random_initialize();
     wsk_initialize();
     rate_limit_initialize();
     status = worker_initialize();

@@ -141,7 +141,7 @@ static bool respond(struct peer *peer, struct initiation *initiation, struct mes
     uint8_t ephemeral[PRIVATE_KEY_BYTES];
     uint32_t released = INDEX_NONE, index = INDEX_NONE;
     uint64_t now_ns = time_now_ns();
-    bool begun = false;
+    bool begun = false, no_index = false;
     random_bytes(ephemeral, sizeof(ephemeral));
 
     ExAcquireFastMutex(&peer->handshake_lock);
@@ -150,9 +150,12 @@ static bool respond(struct peer *peer, struct initiation *initiation, struct mes
                       : handshake_consume_initiation(&peer->handshake, initiation, now_ns, &released);
     if (result == HANDSHAKE_OK) {
         index = receiver_index_insert(adapter, peer, INDEX_KIND_HANDSHAKE);
-        if (index != INDEX_NONE)
+        no_index = index == INDEX_NONE;
+        if (no_index)
+            handshake_clear(&peer->handshake); /* half a handshake: no index of its own yet */
+        else
             result = handshake_create_response(&peer->handshake, index, ephemeral, response);
-        if (index != INDEX_NONE && result == HANDSHAKE_OK) {
+        if (!no_index && result == HANDSHAKE_OK) {
             cookie_maker_add_macs(&peer->cookie, response, sizeof(*response), now_ns);
             begun = begin_session(peer, now_ns);
             if (!begun)
@@ -168,6 +171,8 @@ static bool respond(struct peer *peer, struct initiation *initiation, struct mes
         receiver_index_remove(adapter, index);
         if (result != HANDSHAKE_OK)
             drop_count(adapter, drop_reason_of(result), 1);
+        else if (no_index)
+            drop_count(adapter, DROP_HS_MEMORY, 1);
     }
     return begun;
 }
@@ -232,11 +237,16 @@ void handshake_send_initiation(struct peer *peer)
     bool made = false;
     if (index != INDEX_NONE) {
         ExAcquireFastMutex(&peer->handshake_lock);
-        made = !peer->removed && handshake_create_initiation(&peer->handshake, &identity, index, ephemeral,
-                                                             timestamp, &message, &released) == HANDSHAKE_OK;
+        /* Down and removal erase the handshake under this lock, after they have said so: nothing is left
+         * behind. */
+        made = adapter->up && !peer->removed &&
+               handshake_create_initiation(&peer->handshake, &identity, index, ephemeral, timestamp, &message,
+                                           &released) == HANDSHAKE_OK;
         if (made)
             cookie_maker_add_macs(&peer->cookie, &message, sizeof(message), now_ns);
         ExReleaseFastMutex(&peer->handshake_lock);
+    } else {
+        drop_count(adapter, DROP_HS_MEMORY, 1);
     }
     secure_zero(&identity, sizeof(identity));
     secure_zero(ephemeral, sizeof(ephemeral));

@@ -5,13 +5,6 @@
 #include "peer.h"
 #include "transmit.h"
 
-static uint32_t random_32(void)
-{
-    uint32_t value;
-    random_bytes(&value, sizeof(value));
-    return value;
-}
-
 static void erase_run(struct work *work)
 {
     struct peer *peer = CONTAINING_RECORD(work, struct peer, erase_work);
@@ -22,7 +15,7 @@ static void erase_run(struct work *work)
 void peer_timers_initialize(struct peer *peer)
 {
     KeInitializeSpinLock(&peer->timer_lock);
-    timers_init(&peer->times, random_32());
+    timers_init(&peer->times, random_jitter());
     work_initialize(&peer->erase_work, erase_run);
 }
 
@@ -78,7 +71,7 @@ uint16_t peer_timers_keepalive(const struct peer *peer)
 
 bool peer_timers_begin_initiation(struct peer *peer, uint64_t now_ns)
 {
-    uint32_t random = random_32();
+    uint32_t random = random_jitter();
     KIRQL irql = KeAcquireSpinLockRaiseToDpc(&peer->timer_lock);
     bool begin = peer->times.running && timers_begin_initiation(&peer->times, now_ns, random);
     schedule_locked(peer);
@@ -97,7 +90,7 @@ void peer_timers_session_derived(struct peer *peer, uint64_t now_ns)
 void peer_timers_handshake_complete(struct peer *peer)
 {
     LARGE_INTEGER now;
-    uint32_t random = random_32();
+    uint32_t random = random_jitter();
     KeQuerySystemTimePrecise(&now);
     __atomic_store_n(&peer->last_handshake_filetime, (uint64_t)now.QuadPart, __ATOMIC_RELAXED);
     KIRQL irql = KeAcquireSpinLockRaiseToDpc(&peer->timer_lock);
@@ -109,7 +102,7 @@ void peer_timers_expired(struct wheel_entry *entry)
 {
     struct peer *peer = CONTAINING_RECORD(entry, struct peer, timer);
     struct timer_decision decision = {0};
-    uint32_t random = random_32();
+    uint32_t random = random_jitter();
 
     KeAcquireSpinLockAtDpcLevel(&peer->timer_lock);
     if (peer->times.running) {

@@ -107,8 +107,10 @@ bool transmit_flush_staged(struct peer *peer)
         struct nbl_chain none = {0};
         uint64_t now_ns = time_now_ns();
         struct session_object *session = peer_current_session(peer, now_ns);
-        if (!session)
+        if (!session) { /* what waits without a session waits for a handshake */
+            handshake_request(peer, false);
             break;
+        }
         struct tx_batch *tx =
             transmit_batch_create(peer, session, PEER_STAGED_PACKETS, PEER_STAGED_BYTES, now_ns);
         if (!tx) {

@@ -43,7 +43,7 @@ static ULONG make_control(union send_control *control, const struct endpoint *en
     return sizeof(control->v6);
 }
 
-/* The adapter's socket of a family, held, or NULL. */
+/* The adapter's socket of a family, held twice, or NULL. */
 static struct udp_socket *socket_acquire(struct adapter *adapter, ADDRESS_FAMILY family)
 {
     struct epoch_guard guard;
@@ -53,7 +53,7 @@ static struct udp_socket *socket_acquire(struct adapter *adapter, ADDRESS_FAMILY
         socket = __atomic_load_n(&adapter->socket4, __ATOMIC_ACQUIRE);
     else if (family == AF_INET6)
         socket = __atomic_load_n(&adapter->socket6, __ATOMIC_ACQUIRE);
-    if (socket && !udp_socket_hold(socket))
+    if (socket && !ExAcquireRundownProtectionEx(&socket->rundown, 2))
         socket = NULL;
     epoch_leave(&guard);
     return socket;
@@ -110,6 +110,9 @@ void udp_send_batch(struct tx_batch *tx, const struct endpoint *endpoint)
      * returns, the batch is no longer ours. */
     socket->dispatch->WskSendMessages(socket->wsk, tx->first, 0, (PSOCKADDR)&remote, control_length,
                                       control_length ? &control.header : NULL, tx->irp);
+    /* The completion has dropped its hold perhaps before the call came back; this one is the call's own: a
+     * socket must not be closed while a call to it is in progress (Microsoft: "WskCloseSocket"). */
+    udp_socket_unhold(socket);
 }
 
 NTSTATUS udp_send_message(struct adapter *adapter, const struct endpoint *endpoint, const void *message,

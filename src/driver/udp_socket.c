@@ -85,10 +85,14 @@ static void close_wsk(struct udp_socket *socket)
 
 /* ---- one socket ---- */
 
+/* Not published (any more).  A socket receives from the moment it is bound, also one that is given up before
+ * it was published: its kept datagrams and the sends in progress come to an end first, WskCloseSocket demands
+ * that no call to the socket is under way. */
 static void socket_free(struct udp_socket *socket)
 {
     if (!socket)
         return;
+    ExWaitForRundownProtectionRelease(&socket->rundown);
     close_wsk(socket);
     wsk_request_uninitialize(&socket->request);
     memory_free(MEMORY_SOCKET, socket, sizeof(*socket));
@@ -175,12 +179,8 @@ static void publish(struct adapter *adapter, struct udp_socket *socket4, struct 
     if (!old[0] && !old[1])
         return;
     epoch_synchronize();
-    for (int i = 0; i < 2; i++) {
-        if (!old[i])
-            continue;
-        ExWaitForRundownProtectionRelease(&old[i]->rundown);
+    for (int i = 0; i < 2; i++)
         socket_free(old[i]);
-    }
 }
 
 NTSTATUS udp_sockets_open(struct adapter *adapter, uint16_t port, uint16_t *bound_port)

@@ -11,6 +11,8 @@ struct udp_socket {
     ADDRESS_FAMILY family;
     PWSK_SOCKET wsk;
     const WSK_PROVIDER_DATAGRAM_DISPATCH *dispatch;
-    EX_RUNDOWN_REF rundown;     /* one per send under way and per batch with kept datagrams */
+    /* two per send (its completion, and the call itself), one per receive callback and per batch with kept
+     * datagrams */
+    EX_RUNDOWN_REF rundown;
     struct wsk_request request; /* making and closing, one at a time */
 };
