@@ -221,6 +221,7 @@ class Run:
                  "--control-dir", self.control]
         if self.space:
             command("ip", "netns", "add", self.space)
+            command("ip", "-n", self.space, "link", "set", "lo", "up")
             words = ["ip", "netns", "exec", self.space] + words
         try:
             with open(self.log, "wb") as log:
@@ -261,7 +262,10 @@ def check_caught(scratch, row):
 
 
 def check_right(scratch, driver):
-    status, output = Run(scratch, driver, True)()
+    try:
+        status, output = Run(scratch, driver, True)()
+    except Failure as error:
+        raise Failure(f"{driver}, a right driver: {error}") from None
     if status != 0 or "is broken" in output or "left nothing behind" not in output:
         raise Failure(f"{driver}: a right driver ended with {status}:\n{output[-3000:]}")
     return output
