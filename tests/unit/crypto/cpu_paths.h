@@ -22,6 +22,9 @@ static inline bool cpu_path_select(size_t i)
     return true;
 }
 
+/* Declares the loop's variable under the given name, hence no parentheses.
+ * NOLINTBEGIN(bugprone-macro-parentheses) */
 #define FOR_EACH_CPU_PATH(i)                                                                                 \
     for (size_t i = 0; i < sizeof cpu_paths / sizeof cpu_paths[0]; i++)                                      \
         if (cpu_path_select(i))
+/* NOLINTEND(bugprone-macro-parentheses) */

@@ -53,7 +53,7 @@ static uint64_t random_64(void)
 
 static size_t random_below(size_t bound)
 {
-    return (size_t)(random_64() % bound);
+    return bound ? (size_t)(random_64() % bound) : 0;
 }
 
 static void random_bytes(uint8_t *bytes, size_t length)
