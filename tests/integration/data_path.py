@@ -111,17 +111,15 @@ def order(options, tests):
     """Packets of one flow keep their order, whether they were encrypted in place or by workers."""
     pair = Pair(options)
     ping(pair.lab, pair.here, THERE, 3, 0.2, check=True)
-    count = 20000
+    # Fast: more than the tunnel carries, so that there is a backlog.  Verify: about what it carries.
+    count, pace = (5000, 2) if options.mode == "verify" else (20000, 200)
     receiver = pair.receiver(2)
-    pair.python(SENDER, pair.here, THERE, 9999, count, 1300, 200).wait(60)
+    pair.python(SENDER, pair.here, THERE, 9999, count, 1300, pace).wait(60)
     got = pair.numbers(receiver, 120)
-    tests.check(len(got) > count // 10, f"{len(got)} of {count} arrived")
+    tests.check(len(got) > count // 20, f"{len(got)} of {count} arrived")
     tests.check(len(set(got)) == len(got), "none arrived twice")
     late = sum(1 for a, b in zip(got, got[1:]) if b < a)
-    if options.mode == "verify":
-        tests.skip(f"order: the host delays sends at random in this mode, so {late} of {len(got)} prove nothing")
-    else:
-        tests.equal(late, 0, f"out of order, of {len(got)}")
+    tests.equal(late, 0, f"out of order, of {len(got)}")
     pair.finish(tests, "order")
 
 
