@@ -11,6 +11,7 @@
 #include "sched/sched.h"
 #include "se/access.h"
 #include "se/token.h"
+#include "verify/verify.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -213,6 +214,7 @@ static bool prepare_buffers(struct io_request *request, const void *in, uint32_t
     irp->UserBuffer = out;
     request->user_out = out;
     request->user_out_length = out_length;
+    request->user_in_length = in_length;
     if (request->method == METHOD_NEITHER) {
         IoGetNextIrpStackLocation(irp)->Parameters.DeviceIoControl.Type3InputBuffer = (PVOID)(uintptr_t)in;
         return true;
@@ -222,13 +224,13 @@ static bool prepare_buffers(struct io_request *request, const void *in, uint32_t
     else
         system_length = in_length;
     if (system_length) {
-        char *buffer = malloc(system_length);
+        char *buffer = lent_allocate(system_length, "system buffer of a request", RULE_IRP_NOT_OWNED);
         if (!buffer)
             return false;
         if (in_length)
             memcpy(buffer, in, in_length);
         /* Not initialised on Windows; a pattern shows output that the driver only claims to have written. */
-        memset(buffer + in_length, host_options.verify ? 0xa5 : 0, system_length - in_length);
+        memset(buffer + in_length, host_options.verify ? REQUEST_UNWRITTEN : 0, system_length - in_length);
         irp->AssociatedIrp.SystemBuffer = buffer;
         irp->Flags |= IRP_BUFFERED_IO | IRP_DEALLOCATE_BUFFER;
     }
@@ -265,7 +267,7 @@ struct io_request *io_file_control_async(struct io_file *file, uint32_t code, co
     if (!good) {
         free(control);
         if (request) {
-            free(request->irp->AssociatedIrp.SystemBuffer);
+            lent_free(request->irp->AssociatedIrp.SystemBuffer);
             request_release(request);
             request_release(request);
         }

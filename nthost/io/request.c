@@ -17,6 +17,8 @@
 #define QUARANTINE                                                                                           \
     64u /* verify mode: that many finished requests keep their memory, so that late use is seen */
 
+#define UNWRITTEN_RUN 12u /* that many bytes with the pattern are no chance */
+
 /* The IRP stands behind this, so that it leads back to its request. */
 struct request_irp {
     struct io_request *request;
@@ -121,6 +123,20 @@ NTSTATUS request_send(struct io_request *request, PDEVICE_OBJECT device)
     return status;
 }
 
+/* Bytes that the driver claims to have written and has not show what the kernel's memory held before. */
+static void check_written(const struct io_request *request, const uint8_t *buffer, uint64_t length)
+{
+    unsigned run = 0;
+    for (uint64_t i = request->user_in_length; i < length; i++) {
+        run = buffer[i] == REQUEST_UNWRITTEN ? run + 1 : 0;
+        if (run == UNWRITTEN_RUN)
+            verify_report(
+                RULE_IRP_INFORMATION,
+                "IoStatus.Information is %llu, but byte %llu and those around it were never written",
+                (unsigned long long)length, (unsigned long long)i);
+    }
+}
+
 /* Results go back to the caller's memory: for buffered requests that did not fail, Information bytes. */
 static void return_results(struct io_request *request)
 {
@@ -133,6 +149,8 @@ static void return_results(struct io_request *request)
                           (unsigned long long)length, request->user_out_length);
         if (length > request->user_out_length)
             length = request->user_out_length;
+        if (host_options.verify && !NT_ERROR(request->status))
+            check_written(request, irp->AssociatedIrp.SystemBuffer, length);
         if (!NT_ERROR(request->status) && length)
             memcpy(request->user_out, irp->AssociatedIrp.SystemBuffer, length);
     }
@@ -143,7 +161,7 @@ static void return_results(struct io_request *request)
         irp->MdlAddress = NULL;
     }
     if (irp->AssociatedIrp.SystemBuffer) {
-        free(irp->AssociatedIrp.SystemBuffer);
+        lent_free(irp->AssociatedIrp.SystemBuffer);
         irp->AssociatedIrp.SystemBuffer = NULL;
     }
 }

@@ -13,6 +13,7 @@ struct io_request {
     const struct io_token *token;
     void *user_out; /* the caller's output buffer, for METHOD_BUFFERED */
     uint32_t user_out_length;
+    uint32_t user_in_length;
     uint32_t method; /* METHOD_*; METHOD_NEITHER for requests without buffers */
     void (*done)(void *context, int32_t status, uint64_t information);
     void *done_context;
@@ -26,6 +27,9 @@ struct io_request {
 };
 
 /* Bits of IRP.AllocationFlags, the I/O manager's own field. */
+/* Verify mode: what a buffered request's output holds until the driver writes it. */
+#define REQUEST_UNWRITTEN 0xa5
+
 #define IRP_FROM_DRIVER  0x01u /* made by IoAllocateIrp */
 #define IRP_FROM_REQUEST 0x40u /* belongs to a struct io_request */
 

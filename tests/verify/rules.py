@@ -17,13 +17,16 @@ import tempfile
 import time
 
 ROOT = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
+sys.path.insert(0, os.path.join(ROOT, "tests/lib"))
+from nthost_control import IOCTL_STATE, Control  # noqa: E402
+
 NTHOST = os.path.join(ROOT, "build/bin/nthost")
 BREAKS = os.path.join(ROOT, "build/drivers/breaks.sys")
 EXIT_RULE = 70
 LIMIT_S = 45
-TRAFFIC = True  # the driver acts when it is given packets
+TRAFFIC, REQUEST = "traffic", "request"  # the driver acts when it is given packets, or a request with an output buffer
 
-# (driver, rule, [functions on stacks], [phrases], traffic)
+# (driver, rule, [functions on stacks], [phrases], what it needs)
 CAUGHT = [
     # memory
     ("overrun", "pool-overrun", ["overrun"], ["behind the end"]),
@@ -102,6 +105,8 @@ CAUGHT = [
     ("marked_not_pending", "irp-pending-mark", [], ["dispatch returned 0x00000000"]),
     ("not_completed", "irp-pending-mark", [], ["without having completed the IRP"]),
     ("too_much_information", "irp-information", ["too_much_information"], []),
+    ("output_not_written", "irp-information", [], ["never written"], REQUEST),
+    ("overrun_system_buffer", "pool-overrun", ["overrun_system_buffer"], ["system buffer"]),
     ("completed_with_pending", "irp-information", ["completed_with_pending"], ["STATUS_PENDING"]),
     ("cancel_routine_left", "irp-cancel-routine", ["cancel_routine_left"], []),
     ("no_stack_location", "irp-stack-location", ["no_stack_location"], []),
@@ -174,16 +179,23 @@ class Run:
 
     count = 0
 
-    def __init__(self, scratch, driver, traffic):
+    def __init__(self, scratch, driver, needs=None):
         Run.count += 1
         self.nthost = os.path.join(scratch, "nthost")
         self.name = f"vr{os.getpid() % 100000}x{Run.count}"
-        self.space = f"verify-{os.getpid()}-{Run.count}" if traffic else None
+        self.space = f"verify-{os.getpid()}-{Run.count}" if needs == TRAFFIC else None
         self.report = os.path.join(scratch, driver + ".report")
         self.log = os.path.join(scratch, driver + ".log")
         self.image = os.path.join(scratch, driver + ".sys")
         self.control = os.path.join(scratch, driver + ".control")
-        self.traffic = traffic
+        self.needs = needs
+
+    def request(self):
+        try:
+            with Control(self.name, self.control) as control, control.open() as file:
+                file.ioctl(IOCTL_STATE, bytes(4), bytes(64))
+        except OSError:
+            pass  # the report ended the process
 
     def finish(self, process):
         """Lets it work for a moment, then ends it; the status."""
@@ -194,7 +206,7 @@ class Run:
             with open(self.log, encoding="utf-8", errors="replace") as log:
                 ready = "is ready" in log.read()
             # Some drivers act only at one IRQL, which the host chooses by chance: several rounds.
-            while ready and self.traffic and rounds < 3 and process.poll() is None:
+            while ready and self.needs == TRAFFIC and rounds < 3 and process.poll() is None:
                 rounds += 1
                 for words in (["ip", "address", "add", "10.0.0.1/24", "dev", self.name],
                               ["ip", "link", "set", self.name, "up"],
@@ -203,6 +215,8 @@ class Run:
                         subprocess.run(prefix + words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=10)
                     except subprocess.TimeoutExpired:
                         pass
+            if ready and self.needs == REQUEST and not asked:
+                self.request()
             if ready and not asked:
                 asked = True
                 time.sleep(0.05)
@@ -236,7 +250,7 @@ class Run:
 
 def check_caught(scratch, row):
     driver, rule, functions, phrases = row[:4]
-    run = Run(scratch, driver, len(row) > 4)
+    run = Run(scratch, driver, *row[4:])
     status, output = run()
     try:
         if status != EXIT_RULE:
@@ -263,7 +277,7 @@ def check_caught(scratch, row):
 
 def check_right(scratch, driver):
     try:
-        status, output = Run(scratch, driver, True)()
+        status, output = Run(scratch, driver, TRAFFIC)()
     except Failure as error:
         raise Failure(f"{driver}, a right driver: {error}") from None
     if status != 0 or "is broken" in output or "left nothing behind" not in output:

@@ -32,6 +32,21 @@ static BREAKS NTSTATUS too_much_information(PDEVICE_OBJECT device, PIRP irp)
     return complete_irp(irp, STATUS_SUCCESS, length + 1);
 }
 
+static BREAKS NTSTATUS output_not_written(PDEVICE_OBJECT device, PIRP irp)
+{
+    PIO_STACK_LOCATION stack = IoGetCurrentIrpStackLocation(irp);
+    return complete_irp(irp, STATUS_SUCCESS, stack->Parameters.DeviceIoControl.OutputBufferLength);
+}
+
+static BREAKS NTSTATUS overrun_system_buffer(PDEVICE_OBJECT device, PIRP irp)
+{
+    volatile UCHAR *buffer = irp->AssociatedIrp.SystemBuffer;
+    for (ULONG i = 0; i < 64; i++) {
+        buffer[i] = 0;
+    }
+    return complete_irp(irp, STATUS_SUCCESS, 0);
+}
+
 static BREAKS NTSTATUS completed_with_pending(PDEVICE_OBJECT device, PIRP irp)
 {
     return complete_irp(irp, STATUS_PENDING, 0);
@@ -113,6 +128,8 @@ const struct rule_break irp_breaks[] = {
     {.name = "marked_not_pending", .control = marked_not_pending},
     {.name = "not_completed", .control = not_completed},
     {.name = "too_much_information", .control = too_much_information},
+    {.name = "output_not_written", .control = output_not_written},
+    {.name = "overrun_system_buffer", .control = overrun_system_buffer},
     {.name = "completed_with_pending", .control = completed_with_pending},
     {.name = "cancel_routine_left", .control = cancel_routine_left},
     {.name = "no_stack_location", .passive = no_stack_location},

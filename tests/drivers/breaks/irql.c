@@ -68,7 +68,7 @@ static BREAKS VOID wait_raised(struct adapter *adapter)
 
 static BREAKS VOID NTAPI slow_dpc(PKDPC object, PVOID context, PVOID argument1, PVOID argument2)
 {
-    for (volatile ULONG i = 0; i < 2000000000u; i++) {
+    for (volatile ULONG i = 0; i < 1200000000u; i++) {
     }
     keep(object);
 }
