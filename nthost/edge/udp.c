@@ -313,6 +313,7 @@ int udp_local(struct udp_socket *socket, struct udp_address *local)
     struct sockaddr_storage address;
     socklen_t length = sizeof address;
 
+    memset(&address, 0, sizeof address);
     if (getsockname(socket->fd, (struct sockaddr *)&address, &length) < 0)
         return -errno;
     from_sockaddr(&address, local);
@@ -438,7 +439,7 @@ static unsigned take_piece(const struct iovec *iov, unsigned iov_count, unsigned
     return count;
 }
 
-static int send_singly(struct udp_socket *socket, struct msghdr *message, const struct iovec *iov,
+static int send_singly(struct udp_socket *socket, struct msghdr message, const struct iovec *iov,
                        unsigned iov_count, size_t total, uint32_t segment)
 {
     struct iovec piece[64];
@@ -450,9 +451,9 @@ static int send_singly(struct udp_socket *socket, struct msghdr *message, const 
     for (size_t done = 0; done < total; done += segment) {
         size_t want = total - done < segment ? total - done : segment;
 
-        message->msg_iov = piece;
-        message->msg_iovlen = take_piece(iov, iov_count, &index, &skip, want, piece, 64);
-        error = send_once(socket, message);
+        message.msg_iov = piece;
+        message.msg_iovlen = take_piece(iov, iov_count, &index, &skip, want, piece, 64);
+        error = send_once(socket, &message);
         if (error == -EAGAIN && sent) {
             /* Part of the run is out; the rest is lost like any datagram on a full queue: repeating the whole
              * run would duplicate what was sent. */
@@ -499,7 +500,7 @@ int udp_send(struct udp_socket *socket, const struct iovec *iov, unsigned iov_co
             return error;
         message.msg_control = control.pktinfo_length ? control.bytes : NULL;
         message.msg_controllen = control.pktinfo_length;
-        int single = send_singly(socket, &message, iov, iov_count, total, segment);
+        int single = send_singly(socket, message, iov, iov_count, total, segment);
 
         /* Only if the datagrams go out one by one was it the segmentation that was refused. */
         if (single == 0 && (error == -EIO || error == -EOPNOTSUPP))
@@ -508,7 +509,7 @@ int udp_send(struct udp_socket *socket, const struct iovec *iov, unsigned iov_co
             __atomic_store_n(&socket->largest_segment, segment - 1, __ATOMIC_RELAXED);
         return single;
     }
-    return send_singly(socket, &message, iov, iov_count, total, segment);
+    return send_singly(socket, message, iov, iov_count, total, segment);
 }
 
 void udp_want_write(struct udp_socket *socket, void (*writable)(void *context), void *context)

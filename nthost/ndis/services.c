@@ -226,9 +226,12 @@ VOID NTAPIV NdisWriteErrorLogEntry(NDIS_HANDLE NdisAdapterHandle, NDIS_ERROR_COD
     size_t used = 0;
 
     __builtin_ms_va_start(list, NumberOfErrorValues);
-    for (ULONG i = 0; i < NumberOfErrorValues && used + 12 < sizeof values; i++)
-        used +=
-            (size_t)snprintf(values + used, sizeof values - used, " 0x%08x", __builtin_va_arg(list, ULONG));
+    for (ULONG i = 0; i < NumberOfErrorValues && used + 12 < sizeof values; i++) {
+        /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): it does not know __builtin_ms_va_start */
+        ULONG value = __builtin_va_arg(list, ULONG);
+
+        used += (size_t)snprintf(values + used, sizeof values - used, " 0x%08x", value);
+    }
     __builtin_ms_va_end(list);
     host_warn("%s: the driver wrote to the error log: code 0x%08x%s", adapter ? adapter->name : "?",
               ErrorCode, values);

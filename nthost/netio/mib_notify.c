@@ -281,7 +281,7 @@ NTSTATUS NTAPI CancelMibChangeNotify2(HANDLE NotificationHandle)
         return STATUS_INVALID_DEVICE_STATE;
     }
     *link = r->next;
-    if (!registrations && !inside) {
+    if (!registrations && notifier && !inside) {
         ended = notifier;
         notifier = NULL;
         ended->stopping = true;

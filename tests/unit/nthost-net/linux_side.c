@@ -94,7 +94,7 @@ static uint16_t port_of(const struct sockaddr_storage *address)
 
 int side_udp(const char *text, uint16_t *port, bool coalesce)
 {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {0};
     socklen_t length = make_address(text, 0, &address);
     int fd = socket(address.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0), one = 1, big = 4 << 20;
 
@@ -126,7 +126,8 @@ bool side_udp_send_run(int fd, const char *to, uint16_t port, uint32_t size, uin
         fill(data + i * size, size, i);
     if (setsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &segment, sizeof segment) < 0)
         return false;
-    sent = sendto(fd, data, size * count, 0, (struct sockaddr *)&address, length) == (ssize_t)(size * count);
+    sent = sendto(fd, data, size * count, 0, (struct sockaddr *)&address, length) ==
+           (ssize_t)size * (ssize_t)count;
     segment = 0;
     setsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &segment, sizeof segment);
     return sent;
@@ -173,7 +174,7 @@ uint32_t side_udp_receive_run(int fd, uint32_t size, uint32_t count, int ms, uin
 
 int side_udp_receive(int fd, void *data, uint32_t size, int ms, uint16_t *port)
 {
-    struct sockaddr_storage from;
+    struct sockaddr_storage from = {0};
     socklen_t length = sizeof from;
     ssize_t got;
 

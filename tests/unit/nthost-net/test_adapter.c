@@ -181,7 +181,7 @@ static NET_BUFFER_LIST *reflect(NET_BUFFER *sent)
     uint8_t *in = NdisGetDataBuffer(sent, sent->DataLength, out, 1, 0);
     size_t bytes, at;
 
-    if (in != out)
+    if (in && in != out)
         memcpy(out, in, sent->DataLength);
     bytes = out[0] >> 4 == 4 ? 4 : 16;
     at = out[0] >> 4 == 4 ? 12 : 8;
@@ -205,7 +205,7 @@ static VOID NTAPI on_send(NDIS_HANDLE context, PNET_BUFFER_LIST chain, NDIS_PORT
     uint32_t count = 0;
 
     mp.calls++;
-    if (mp.hold) {
+    if (mp.hold && chain) {
         NET_BUFFER_LIST *last = chain;
 
         for (NET_BUFFER_LIST *list = chain; list; last = list, list = list->Next)
