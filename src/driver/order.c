@@ -14,7 +14,8 @@
  * it is not finished yet, and its finisher will be or wake the deliverer.
  *
  * At most one deliverer: the count goes from 0 to 1 for one finisher only and stays above 0 until it leaves.
- */
+ * That holds between two goes of a long delivery too: the count stays, and `seen` says what it is to be
+ * lowered by. */
 #include "order.h"
 #include "batch.h"
 
@@ -46,30 +47,49 @@ bool order_is_idle(const struct order *order)
            __atomic_load_n(&order->delivering, __ATOMIC_RELAXED) == 0;
 }
 
-static void deliver_due(struct order *order, void (*deliver)(struct batch *batch))
+/* False: the budget is used up and another batch is due. */
+static bool deliver_due(struct order *order, uint32_t *budget, void (*deliver)(struct batch *batch))
 {
     for (;;) {
         uint32_t head = __atomic_load_n(&order->head, __ATOMIC_RELAXED); /* written by the deliverer only */
         struct batch *volatile *slot = &order->slots[head % ORDER_SLOTS];
         struct batch *batch = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
         if (!batch)
-            return;
+            return true;
+        if (*budget == 0)
+            return false;
+        *budget -= 1;
         __atomic_store_n(slot, NULL, __ATOMIC_RELAXED);
         __atomic_store_n(&order->head, head + 1, __ATOMIC_RELEASE);
         deliver(batch);
     }
 }
 
-void order_finish(struct order *order, struct batch *batch, void (*deliver)(struct batch *batch))
+/* One go of the deliverer, who has seen `seen` of the count. */
+static bool deliver_go(struct order *order, int32_t seen, void (*deliver)(struct batch *batch))
+{
+    uint32_t budget = ORDER_DELIVER_MAX;
+    do {
+        if (!deliver_due(order, &budget, deliver)) {
+            order->seen = seen;
+            return false;
+        }
+        seen = __atomic_sub_fetch(&order->delivering, seen, __ATOMIC_ACQ_REL);
+    } while (seen != 0);
+    return true;
+}
+
+bool order_finish(struct order *order, struct batch *batch, void (*deliver)(struct batch *batch))
 {
     __atomic_store_n(&order->slots[batch->ticket % ORDER_SLOTS], batch, __ATOMIC_RELEASE);
     if (__atomic_fetch_add(&order->delivering, 1, __ATOMIC_ACQ_REL) != 0)
-        return;
-    int32_t seen = 1;
-    do {
-        deliver_due(order, deliver);
-        seen = __atomic_sub_fetch(&order->delivering, seen, __ATOMIC_ACQ_REL);
-    } while (seen != 0);
+        return true;
+    return deliver_go(order, 1, deliver);
+}
+
+bool order_continue(struct order *order, void (*deliver)(struct batch *batch))
+{
+    return deliver_go(order, order->seen, deliver);
 }
 
 bool order_is_next(const struct order *order, uint32_t ticket)

@@ -6,6 +6,7 @@
 #include "handshake_work.h"
 #include "memory.h"
 #include "nt/rtl.h"
+#include "receive.h"
 #include "route.h"
 #include "transmit.h"
 
@@ -68,6 +69,8 @@ struct peer *peer_create(struct adapter *adapter, const uint8_t public_key[32])
     peer_timers_initialize(peer);
     handshake_work_initialize_peer(peer);
     route_initialize_peer(peer);
+    transmit_initialize_peer(peer);
+    receive_initialize_peer(peer);
     return peer;
 }
 

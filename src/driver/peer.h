@@ -55,6 +55,7 @@ struct peer {
     /* ---- data path ---- */
     struct endpoint_cell endpoint;
     struct order tx_order, rx_order;
+    struct work tx_order_work, rx_order_work; /* long deliveries go on there; hold a reference while queued */
     KSPIN_LOCK staged_lock;
     struct staged_packet *staged_head, *staged_tail;
     uint32_t staged_count, staged_bytes;

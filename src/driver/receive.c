@@ -70,6 +70,28 @@ static const uint8_t *datagram_start(const WSK_DATAGRAM_INDICATION *datagram, ui
 
 /* ---- batches ---- */
 
+/* A delivery that has become long, go by go. */
+static void order_work(struct work *work)
+{
+    struct peer *peer = CONTAINING_RECORD(work, struct peer, rx_order_work);
+    if (order_continue(&peer->rx_order, receive_deliver))
+        peer_release(peer);
+    else
+        work_queue(WORK_DATA, work); /* with its reference, and behind what else there is to do */
+}
+
+void receive_initialize_peer(struct peer *peer)
+{
+    work_initialize(&peer->rx_order_work, order_work);
+}
+
+/* The batch is done; the caller holds the peer, also without the batch. */
+static void batch_finish(struct peer *peer, struct batch *batch)
+{
+    if (!order_finish(&peer->rx_order, batch, receive_deliver) && peer_reference(peer))
+        work_queue(WORK_DATA, &peer->rx_order_work);
+}
+
 static void batch_work(struct work *work)
 {
     struct rx_batch *rx = CONTAINING_RECORD(work, struct rx_batch, batch.work);
@@ -81,7 +103,7 @@ static void batch_work(struct work *work)
     udp_socket_unhold(socket);
     /* the delivery drops the batch's reference; the peer's order is in use until order_finish returns */
     bool held = session_reference(session);
-    order_finish(&rx->batch.peer->rx_order, &rx->batch, receive_deliver);
+    batch_finish(rx->batch.peer, &rx->batch);
     if (held)
         session_release(session);
 }
@@ -128,7 +150,7 @@ static void batch_run(struct pass *pass, struct rx_batch *rx, uint32_t bytes)
         list_append(&pass->done, datagram);
     }
     rx->datagrams = NULL;
-    order_finish(&peer->rx_order, &rx->batch, receive_deliver);
+    batch_finish(peer, &rx->batch);
 }
 
 /* Gives up what is left of a group. */

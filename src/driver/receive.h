@@ -6,8 +6,10 @@
 #include "adapter.h"
 #include "nt/wsk.h"
 
+struct peer;
 struct udp_socket;
 
+void receive_initialize_peer(struct peer *peer);
 /* WskReceiveFromEvent of both sockets.  Returns STATUS_SUCCESS when every datagram is done with and the chain
  * is as it came; STATUS_PENDING when the chain was taken apart: each datagram was or will be released by us
  * (WskRelease). IRQL

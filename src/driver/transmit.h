@@ -6,6 +6,7 @@
 #include "nt/ndis.h"
 #include "peer.h"
 
+void transmit_initialize_peer(struct peer *peer);
 /* MiniportSendNetBufferLists. IRQL <= DISPATCH_LEVEL. */
 void transmit_send(struct adapter *adapter, NET_BUFFER_LIST *chain, ULONG send_flags);
 /* Sends what waits for a session, now that there is one; true if something was sent.  The caller holds the

@@ -97,6 +97,28 @@ static bool wants_route(struct peer *peer)
            !(endpoint.unreachable && endpoint.route_generation == generation);
 }
 
+/* A delivery that has become long, go by go. */
+static void order_work(struct work *work)
+{
+    struct peer *peer = CONTAINING_RECORD(work, struct peer, tx_order_work);
+    if (order_continue(&peer->tx_order, deliver))
+        peer_release(peer);
+    else
+        work_queue(WORK_DATA, work); /* with its reference, and behind what else there is to do */
+}
+
+void transmit_initialize_peer(struct peer *peer)
+{
+    work_initialize(&peer->tx_order_work, order_work);
+}
+
+/* The batch is done; the caller holds the peer, also without the batch. */
+static void batch_finish(struct peer *peer, struct batch *batch)
+{
+    if (!order_finish(&peer->tx_order, batch, deliver) && peer_reference(peer))
+        work_queue(WORK_DATA, &peer->tx_order_work);
+}
+
 static void batch_work(struct work *work)
 {
     struct tx_batch *tx = CONTAINING_RECORD(work, struct tx_batch, batch.work);
@@ -112,7 +134,7 @@ static void batch_work(struct work *work)
         route_refresh(peer);
     tx_batch_encrypt(tx, &done);
     nbl_chain_complete(adapter, &done);
-    order_finish(&peer->tx_order, &tx->batch, deliver);
+    batch_finish(peer, &tx->batch);
     if (session)
         session_release(session);
 }
@@ -126,5 +148,5 @@ void transmit_batch_run(struct tx_batch *tx, uint32_t *budget, struct nbl_chain 
     }
     *budget -= tx->used;
     tx_batch_encrypt(tx, done);
-    order_finish(&peer->tx_order, &tx->batch, deliver);
+    batch_finish(peer, &tx->batch);
 }

@@ -43,12 +43,29 @@ static uint32_t next_random(uint64_t *state)
     return (uint32_t)(*state >> 33);
 }
 
+static volatile uint32_t handed_over, hand_overs; /* a delivery waits for somebody to go on with it */
+
+static void hand_over(void)
+{
+    __atomic_add_fetch(&hand_overs, 1, __ATOMIC_RELAXED);
+    if (__atomic_exchange_n(&handed_over, 1, __ATOMIC_RELEASE) != 0)
+        overlaps++; /* there is only one delivery */
+}
+
+/* Any thread may be the one that is asked. */
+static void go_on(void)
+{
+    if (__atomic_exchange_n(&handed_over, 0, __ATOMIC_ACQUIRE) && !order_continue(&order, deliver))
+        hand_over();
+}
+
 /* One round of one thread.  A lost wake-up shows when a round ends and something is left behind: later
  * batches would only heal it. */
 static void run_round(struct batch *mine, uint64_t random)
 {
     uint32_t stuck = 0;
     for (int done = 0; done < PER_THREAD;) {
+        go_on();
         struct batch *held[IN_FLIGHT];
         int count = 1 + (int)(next_random(&random) % IN_FLIGHT);
         if (count > PER_THREAD - done)
@@ -78,7 +95,8 @@ static void run_round(struct batch *mine, uint64_t random)
         for (int i = 0; i < count; i++) {
             if (next_random(&random) % 16 == 0)
                 sched_yield();
-            order_finish(&order, held[i], deliver);
+            if (!order_finish(&order, held[i], deliver))
+                hand_over();
         }
     }
 }
@@ -109,6 +127,8 @@ static void test_stress(void)
         uint32_t first = expected;
         pthread_barrier_wait(&round_start);
         pthread_barrier_wait(&round_end);
+        while (handed_over)
+            go_on();
         left_behind += THREADS * PER_THREAD - (expected - first);
     }
     for (int i = 0; i < THREADS; i++)
@@ -117,6 +137,7 @@ static void test_stress(void)
     CHECK(out_of_order == 0);
     CHECK(overlaps == 0);
     CHECK(order_is_idle(&order));
+    CHECK(hand_overs > 0); /* long deliveries did happen */
 }
 
 static uint32_t delivered[ORDER_SLOTS + 1], delivered_count;
@@ -145,8 +166,18 @@ static void test_bounds(void)
     order_finish(&order, &many[0], note); /* both */
     CHECK(delivered_count == 2 && delivered[0] == 0 && delivered[1] == 1);
     CHECK(order_take_ticket(&order, &many[ORDER_SLOTS].ticket)); /* in the slot of the first */
-    for (uint32_t i = ORDER_SLOTS; i >= 2; i--)
-        order_finish(&order, &many[i], note);
+    for (uint32_t i = ORDER_SLOTS; i > 2; i--)
+        CHECK(order_finish(&order, &many[i], note));
+    /* All of them are due now, and one go delivers so many. */
+    CHECK(!order_finish(&order, &many[2], note));
+    for (uint32_t left = ORDER_SLOTS - 1, before = 2; left > 0;) {
+        uint32_t go = left < ORDER_DELIVER_MAX ? left : ORDER_DELIVER_MAX;
+        CHECK(delivered_count == before + go);
+        before = delivered_count;
+        left -= go;
+        if (left > 0)
+            CHECK(order_continue(&order, note) == (left <= ORDER_DELIVER_MAX));
+    }
     CHECK(delivered_count == ORDER_SLOTS + 1);
     for (uint32_t i = 0; i < delivered_count; i++)
         CHECK(delivered[i] == i);
