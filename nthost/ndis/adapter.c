@@ -450,7 +450,7 @@ int ndis_adapter_create(struct _DRIVER_OBJECT *driver_object, const struct ndis_
     if (result) {
         pthread_mutex_destroy(&adapter->control);
         pthread_mutex_destroy(&adapter->send_gate);
-        free(adapter);
+        lent_free(adapter);
         return result;
     }
     tun_pause_reading(adapter->tun, true);

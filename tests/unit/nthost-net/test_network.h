@@ -25,4 +25,5 @@ void test_adapter(void);
 void measure(void);
 /* Breaks one rule on purpose; returns only if nothing noticed. */
 void break_rule(const char *rule);
+void break_mib_rule(const char *rule);
 void break_adapter_rule(const char *rule);
