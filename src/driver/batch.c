@@ -254,7 +254,6 @@ struct tx_batch *tx_batch_allocate(struct adapter *adapter, uint32_t packets, ui
     struct tx_batch *tx = CONTAINING_RECORD(batch, struct tx_batch, batch);
     tx->used = 0;
     tx->plaintext = 0;
-    tx->socket = NULL;
     tx->first = NULL;
     tx->nbls = (struct nbl_chain){0};
     tx->span[0] = tx->span[1] = NULL;

@@ -66,7 +66,6 @@ struct tx_batch {
     uint64_t first_nonce;
     MDL *mdl; /* describes the whole buffer */
     IRP *irp;
-    struct udp_socket *socket; /* held while it has the messages */
     struct tx_packet *packets;
     WSK_BUF_LIST *messages; /* one a packet, linked as they are to be sent */
     WSK_BUF_LIST *first;    /* head of that list; NULL: nothing to send */

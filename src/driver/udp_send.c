@@ -43,7 +43,7 @@ static ULONG make_control(union send_control *control, const struct endpoint *en
     return sizeof(control->v6);
 }
 
-/* The adapter's socket of a family, held twice, or NULL. */
+/* The adapter's socket of a family, held, or NULL. */
 static struct udp_socket *socket_acquire(struct adapter *adapter, ADDRESS_FAMILY family)
 {
     struct epoch_guard guard;
@@ -53,7 +53,7 @@ static struct udp_socket *socket_acquire(struct adapter *adapter, ADDRESS_FAMILY
         socket = __atomic_load_n(&adapter->socket4, __ATOMIC_ACQUIRE);
     else if (family == AF_INET6)
         socket = __atomic_load_n(&adapter->socket6, __ATOMIC_ACQUIRE);
-    if (socket && !ExAcquireRundownProtectionEx(&socket->rundown, 2))
+    if (socket && !udp_socket_hold(socket))
         socket = NULL;
     epoch_leave(&guard);
     return socket;
@@ -73,11 +73,11 @@ static void sent(struct tx_batch *tx, NTSTATUS status)
     struct adapter *adapter = tx->batch.adapter;
     if (!NT_SUCCESS(status)) {
         drop_count(adapter, DROP_TX_SOCKET, message_count(tx));
-        log_line_limited(adapter, LOG_ERROR, "Failed to send %u messages: status %x", message_count(tx),
-                         (uint32_t)status);
+        if (status != STATUS_CANCELLED) /* by closing the socket */
+            log_line_limited(adapter, LOG_ERROR, "Failed to send %u messages: status %x", message_count(tx),
+                             (uint32_t)status);
     }
     __atomic_sub_fetch(&adapter->tx_outstanding_bytes, tx->used, __ATOMIC_RELAXED);
-    udp_socket_unhold(tx->socket);
     tx_batch_retire(tx);
 }
 
@@ -95,13 +95,12 @@ void udp_send_batch(struct tx_batch *tx, const struct endpoint *endpoint)
     union send_control control;
     SOCKADDR_INET remote = endpoint->remote;
 
-    tx->socket = socket_acquire(adapter, remote.si_family);
-    if (!tx->socket) {
+    struct udp_socket *socket = socket_acquire(adapter, remote.si_family);
+    if (!socket) {
         drop_count(adapter, DROP_TX_SOCKET, message_count(tx));
         tx_batch_retire(tx);
         return;
     }
-    struct udp_socket *socket = tx->socket;
     ULONG control_length = make_control(&control, endpoint);
     __atomic_add_fetch(&adapter->tx_outstanding_bytes, tx->used, __ATOMIC_RELAXED);
     IoReuseIrp(tx->irp, STATUS_UNSUCCESSFUL);
@@ -110,8 +109,8 @@ void udp_send_batch(struct tx_batch *tx, const struct endpoint *endpoint)
      * returns, the batch is no longer ours. */
     socket->dispatch->WskSendMessages(socket->wsk, tx->first, 0, (PSOCKADDR)&remote, control_length,
                                       control_length ? &control.header : NULL, tx->irp);
-    /* The completion has dropped its hold perhaps before the call came back; this one is the call's own: a
-     * socket must not be closed while a call to it is in progress (Microsoft: "WskCloseSocket"). */
+    /* The hold is the call's: a socket must not be closed while a call to it is in progress (Microsoft:
+     * "WskCloseSocket").  Sends that are still pending then do not hold it up, the close cancels them. */
     udp_socket_unhold(socket);
 }
 
