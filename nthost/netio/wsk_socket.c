@@ -259,6 +259,7 @@ static void close_later(void *context)
                   socket); /* a callback of it is below us on this stack, or a late send queued */
         return;
     }
+    wsk_receive_check_closed(socket);
     close_now(socket);
     wsk_irp_complete_pended(irp, STATUS_SUCCESS, 0);
 }
