@@ -99,26 +99,21 @@ static void line_format(struct wyrm_ioctl_log_entry *line, enum log_level level,
     va_end(arguments);
 }
 
-/* Takes the oldest line, or the report of a gap before it. */
-static bool line_take(struct log_ring *ring, struct wyrm_ioctl_log_entry *line)
+/* Takes the oldest line, or the report of a gap before it.  There is one: line_waiting said so under
+ * `pairing`. */
+static void line_take(struct log_ring *ring, struct wyrm_ioctl_log_entry *line)
 {
-    uint32_t lost = 0;
-    bool taken = false;
     KIRQL irql = KeAcquireSpinLockRaiseToDpc(&ring->lock);
-    if (ring->lost) {
-        lost = ring->lost;
-        ring->lost = 0;
-        taken = true;
-    } else if (ring->count) {
+    uint32_t lost = ring->lost;
+    ring->lost = 0;
+    if (!lost) {
         *line = ring->lines[ring->first];
         ring->first = (ring->first + 1) % LOG_LINES;
         ring->count--;
-        taken = true;
     }
     KeReleaseSpinLock(&ring->lock, irql);
     if (lost)
         line_format(line, LOG_WARNING, "%u log lines were overwritten before they were read", lost);
-    return taken;
 }
 
 static bool line_waiting(struct log_ring *ring)
@@ -129,18 +124,19 @@ static bool line_waiting(struct log_ring *ring)
     return waiting;
 }
 
-/* Pairs waiting readers with lines.  Whoever adds either side calls it afterwards, so no pair is ever missed.
- */
+/* Pairs waiting readers with lines.  Whoever adds either side calls it afterwards, so no pair is ever missed;
+ * under `pairing` nobody else takes lines, so a reader that was taken out of the queue is always served. */
 static void ring_pump(struct log_ring *ring)
 {
-    while (line_waiting(ring)) {
-        PIRP irp = IoCsqRemoveNextIrp(&ring->readers, NULL);
+    for (;;) {
+        KIRQL irql = KeAcquireSpinLockRaiseToDpc(&ring->pairing);
+        PIRP irp = line_waiting(ring) ? IoCsqRemoveNextIrp(&ring->readers, NULL) : NULL;
+        if (irp)
+            line_take(ring, irp->AssociatedIrp.SystemBuffer);
+        KeReleaseSpinLock(&ring->pairing, irql);
         if (!irp)
             return;
-        if (line_take(ring, irp->AssociatedIrp.SystemBuffer))
-            reader_complete(ring, irp, STATUS_SUCCESS, sizeof(struct wyrm_ioctl_log_entry));
-        else
-            IoCsqInsertIrp(&ring->readers, irp, NULL); /* somebody else took the line; look again */
+        reader_complete(ring, irp, STATUS_SUCCESS, sizeof(struct wyrm_ioctl_log_entry));
     }
 }
 
@@ -218,6 +214,7 @@ NTSTATUS log_ring_initialize(struct adapter *adapter)
     ring->adapter = adapter;
     KeInitializeSpinLock(&ring->lock);
     KeInitializeSpinLock(&ring->readers_lock);
+    KeInitializeSpinLock(&ring->pairing);
     ExInitializeRundownProtection(&ring->pended);
     InitializeListHead(&ring->reader_list);
     NTSTATUS status = IoCsqInitialize(&ring->readers, reader_insert, reader_remove, reader_peek, reader_lock,

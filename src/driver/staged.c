@@ -50,6 +50,13 @@ bool staged_append(struct peer *peer, const NET_BUFFER *buffer, uint8_t version)
 
     struct staged_packet *dropped = NULL;
     KIRQL irql = KeAcquireSpinLockRaiseToDpc(&peer->staged_lock);
+    /* Down and removal say so before they purge under this lock: nothing is staged behind them. */
+    if (!peer->adapter->up || peer->removed) {
+        KeReleaseSpinLock(&peer->staged_lock, irql);
+        memory_free(MEMORY_STAGED, packet, sizeof(*packet) + bytes);
+        drop_count(peer->adapter, DROP_TX_LINK_DOWN, 1);
+        return false;
+    }
     while (peer->staged_head &&
            (peer->staged_count >= PEER_STAGED_PACKETS || peer->staged_bytes + bytes > PEER_STAGED_BYTES)) {
         struct staged_packet *oldest = pop_locked(peer);
