@@ -26,6 +26,7 @@ struct log_ring {
     pended; /* one per reader in the queue: a cancel routine may still be inside when the ring goes */
     IO_CSQ readers;
     KSPIN_LOCK readers_lock;
+    KSPIN_LOCK pairing; /* outermost: a reader and its line are taken together */
     LIST_ENTRY reader_list;
 };
 
