@@ -124,7 +124,8 @@ static int compare(const void *left, const void *right)
 static double median(uint64_t *values, size_t count)
 {
     qsort(values, count, sizeof *values, compare);
-    return (double)values[count / 2];
+    size_t middle = count / 2;
+    return (double)values[middle];
 }
 
 static double x25519_cycles(void)
