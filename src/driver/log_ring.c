@@ -113,8 +113,10 @@ static void line_take(struct log_ring *ring, struct wyrm_ioctl_log_entry *line)
         ring->count--;
     }
     KeReleaseSpinLock(&ring->lock, irql);
-    if (lost)
-        line_format(line, LOG_WARNING, "%u log lines were overwritten before they were read", lost);
+    if (!lost)
+        return;
+    *line = (struct wyrm_ioctl_log_entry){0}; /* all of it goes to the reader, also what is behind the text */
+    line_format(line, LOG_WARNING, "%u log lines were overwritten before they were read", lost);
 }
 
 static bool line_waiting(struct log_ring *ring)
