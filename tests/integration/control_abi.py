@@ -43,8 +43,11 @@ class Driver:
         return Interface.unpack(self.file.get())
 
     def finish(self, tests):
-        self.file.close()
-        self.control.disconnect()
+        try:
+            self.file.close()
+            self.control.disconnect()
+        except (OSError, StatusError) as error:
+            tests.check(False, f"closing: {error!r}")
         status = self.host.stop()
         tests.check(status == 0, f"unload: status {status}\n{self.lab.output_of(self.host.process)[-3000:]}")
         self.lab.close()
