@@ -1,9 +1,10 @@
 /* Verify mode's sends: the same packets, but in every shape that a protocol stack may choose.  NET_BUFFERs of
  * a flow are spread over NBLs at random; data is split over several MDLs, at odd addresses and offsets, also
  * in the middle of a header, with unused bytes in front and behind.  On completion everything must be as it
- * was; after it the memory is inaccessible (verify_memory_free). */
+ * was; after it the memory is inaccessible or poisoned. */
 #include "edge/segment.h"
 #include "ndis.h"
+#include "strict_memory.h"
 #include "verify/verify.h"
 
 #include <stdlib.h>
@@ -23,6 +24,7 @@ struct strict_buffer {
     NET_BUFFER buffer;
     struct strict_buffer *next;
     uint32_t length;
+    bool guarded;
     unsigned pieces;
     struct piece piece[PIECES_MAX];
 };
@@ -31,6 +33,7 @@ struct strict_nbl {
     NET_BUFFER_LIST list;
     struct strict_buffer *buffers;
     uint32_t bytes;
+    bool guarded;
 };
 
 static uint32_t random_below(uint32_t n)
@@ -46,23 +49,23 @@ bool verify_chance(uint32_t n)
     return random_below(n) == 0;
 }
 
-static void piece_free(struct piece *piece)
+static void piece_free(struct piece *piece, bool guarded)
 {
-    verify_memory_free(piece->memory);
+    strict_free(guarded, piece->memory, piece->bytes);
     free(piece->copy);
-    verify_memory_free(piece->mdl);
+    strict_free(guarded, piece->mdl, sizeof *piece->mdl);
 }
 
-static bool piece_make(struct piece *piece, const uint8_t *data, uint32_t bytes, uint32_t front,
+static bool piece_make(struct piece *piece, bool guarded, const uint8_t *data, uint32_t bytes, uint32_t front,
                        uint32_t back)
 {
     uint32_t total = front + bytes + back;
 
     /* It ends at an inaccessible page, and so starts at any alignment. */
-    piece->memory = verify_memory_allocate(total, 1, "sent packet's data", RULE_NBL_NOT_OWNED);
-    piece->mdl = verify_memory_allocate(MDL_BYTES(total), 16, "sent packet's MDL", RULE_NBL_NOT_OWNED);
+    piece->memory = strict_allocate(guarded, total, 1, "sent packet's data", RULE_NBL_NOT_OWNED);
+    piece->mdl = strict_allocate(guarded, MDL_BYTES(total), 16, "sent packet's MDL", RULE_NBL_NOT_OWNED);
     piece->copy = malloc(total);
-    if (!piece->copy)
+    if (!piece->memory || !piece->mdl || !piece->copy)
         return false;
     memset(piece->mdl, 0, MDL_BYTES(total));
     piece->bytes = total;
@@ -76,25 +79,30 @@ static bool piece_make(struct piece *piece, const uint8_t *data, uint32_t bytes,
 static void buffer_free(struct strict_buffer *b)
 {
     for (unsigned i = 0; i < b->pieces; i++)
-        piece_free(&b->piece[i]);
-    verify_memory_free(b);
+        piece_free(&b->piece[i], b->guarded);
+    strict_free(b->guarded, b, sizeof *b);
 }
 
 static struct strict_buffer *buffer_make(struct ndis_adapter *adapter, const uint8_t *data, uint32_t length)
 {
-    struct strict_buffer *b = verify_memory_allocate(sizeof *b, 16, "sent NET_BUFFER", RULE_NBL_NOT_OWNED);
+    bool guarded = strict_guard();
+    struct strict_buffer *b = strict_allocate(guarded, sizeof *b, 16, "sent NET_BUFFER", RULE_NBL_NOT_OWNED);
     uint32_t front = adapter->data_backfill + (verify_chance(2) ? random_below(40) : 0);
     unsigned pieces = verify_chance(2) ? 1 : 2 + random_below(PIECES_MAX - 1);
     uint32_t done = 0;
 
+    if (!b)
+        return NULL;
     memset(b, 0, sizeof *b);
+    b->guarded = guarded;
     b->length = length;
     for (unsigned i = 0; i < pieces; i++) {
         bool last = i + 1 == pieces || done == length;
         uint32_t take = last ? length - done : 1 + random_below(length - done);
 
         b->pieces = i + 1;
-        if (!piece_make(&b->piece[i], data + done, take, i == 0 ? front : 0, last ? random_below(14) : 0)) {
+        if (!piece_make(&b->piece[i], guarded, data + done, take, i == 0 ? front : 0,
+                        last ? random_below(14) : 0)) {
             buffer_free(b);
             return NULL;
         }
@@ -113,10 +121,14 @@ static struct strict_buffer *buffer_make(struct ndis_adapter *adapter, const uin
 
 static struct strict_nbl *nbl_make(struct ndis_adapter *adapter, uint8_t version)
 {
+    bool guarded = strict_guard();
     struct strict_nbl *nbl =
-        verify_memory_allocate(sizeof *nbl, 16, "sent NET_BUFFER_LIST", RULE_NBL_NOT_OWNED);
+        strict_allocate(guarded, sizeof *nbl, 16, "sent NET_BUFFER_LIST", RULE_NBL_NOT_OWNED);
 
+    if (!nbl)
+        return NULL;
     memset(nbl, 0, sizeof *nbl);
+    nbl->guarded = guarded;
     transmit_prepare_list(adapter, &nbl->list, version);
     return nbl;
 }
@@ -142,6 +154,10 @@ NET_BUFFER_LIST *strict_list(struct ndis_adapter *adapter, const struct tun_pack
             break;
         if (!nbl || verify_chance(4)) {
             nbl = nbl_make(adapter, version);
+            if (!nbl) {
+                buffer_free(b);
+                break;
+            }
             *tail = &nbl->list;
             tail = &nbl->list.Next;
             buffer_tail = &nbl->list.FirstNetBuffer;
@@ -186,6 +202,6 @@ uint32_t strict_completed(struct ndis_adapter *adapter, NET_BUFFER_LIST *list)
         check_buffer(list, b);
         buffer_free(b);
     }
-    verify_memory_free(nbl);
+    strict_free(nbl->guarded, nbl, sizeof *nbl);
     return bytes;
 }

@@ -2,6 +2,7 @@
  * WskReceiveFromEvent.  Indications, MDLs, control data and addresses lie in the receive buffer's own space;
  * datagrams of a run share MDL, control data and address.  The buffer goes back when its last datagram is
  * released.  Verify mode gives every datagram memory of its own, split and poisoned. */
+#include "ndis/strict_memory.h"
 #include "nt/mm.h"
 #include "wsk_internal.h"
 
@@ -131,6 +132,7 @@ static void deliver(struct wsk_socket *socket, struct udp_datagram *datagrams, u
 struct strict_datagram {
     WSK_DATAGRAM_INDICATION public;
     uint32_t magic;
+    bool guarded;
     MDL *mdl[2];
     uint8_t *memory[2];
     uint32_t bytes[2];
@@ -150,8 +152,10 @@ static bool strict_piece(struct strict_datagram *d, unsigned index, const uint8_
                          uint32_t front)
 {
     d->bytes[index] = front + bytes;
-    d->memory[index] = verify_memory_allocate(front + bytes, 1, "datagram's data", RULE_WSK_DATAGRAM_RELEASE);
-    d->mdl[index] = lent_allocate(sizeof(MDL) + PFN_BYTES, "datagram's MDL", RULE_WSK_DATAGRAM_RELEASE);
+    d->memory[index] =
+        strict_allocate(d->guarded, front + bytes, 1, "datagram's data", RULE_WSK_DATAGRAM_RELEASE);
+    d->mdl[index] =
+        strict_allocate(d->guarded, sizeof(MDL) + PFN_BYTES, 16, "datagram's MDL", RULE_WSK_DATAGRAM_RELEASE);
     if (!d->memory[index] || !d->mdl[index])
         return false;
     memset(d->mdl[index], 0, sizeof(MDL) + PFN_BYTES);
@@ -163,30 +167,33 @@ static bool strict_piece(struct strict_datagram *d, unsigned index, const uint8_
     return true;
 }
 
-/* Guarded memory: a late reader is reported. */
-static void strict_free(struct strict_datagram *d)
+/* A late reader is reported (guarded) or finds nonsense. */
+static void datagram_free(struct strict_datagram *d)
 {
     for (unsigned i = 0; i < 2; i++) {
-        verify_memory_free(d->memory[i]);
-        lent_free(d->mdl[i]);
+        strict_free(d->guarded, d->memory[i], d->bytes[i]);
+        strict_free(d->guarded, d->mdl[i], sizeof(MDL));
     }
-    lent_free(d);
+    strict_free(d->guarded, d, sizeof *d);
 }
 
 static struct strict_datagram *strict_make(struct wsk_socket *socket, const struct udp_datagram *datagram,
                                            const uint8_t *data, uint32_t length)
 {
-    struct strict_datagram *d = lent_allocate(sizeof *d, "datagram", RULE_WSK_DATAGRAM_RELEASE);
+    bool guarded = strict_guard();
+    struct strict_datagram *d =
+        strict_allocate(guarded, sizeof *d, 16, "datagram", RULE_WSK_DATAGRAM_RELEASE);
     uint32_t front = wsk_chance(2) ? random_below(64) : 0;
     uint32_t first = length > 1 && wsk_chance(3) ? 1 + random_below(length - 1) : length;
 
     if (!d)
         return NULL;
     memset(d, 0, sizeof *d);
+    d->guarded = guarded;
     d->magic = STRICT_MAGIC;
     if (!strict_piece(d, 0, data, first, front) ||
         (first < length && !strict_piece(d, 1, data + first, length - first, 0))) {
-        strict_free(d);
+        datagram_free(d);
         return NULL;
     }
     if (first < length)
@@ -223,7 +230,7 @@ static void strict_indicate(struct wsk_socket *socket, struct strict_datagram **
     __atomic_sub_fetch(&socket->retained, count, __ATOMIC_RELAXED);
     for (uint32_t i = 0; i < count; i++) {
         ledger_remove(HOST_DATAGRAM, list[i], OWNER_DRIVER, RULE_WSK_DATAGRAM_RELEASE);
-        strict_free(list[i]);
+        datagram_free(list[i]);
     }
 }
 
@@ -315,7 +322,7 @@ static int64_t release_strict(WSK_DATAGRAM_INDICATION *chain)
         /* The ledger first: memory of an unknown datagram must not be read. */
         ledger_remove(HOST_DATAGRAM, chain, OWNER_DRIVER, RULE_WSK_DATAGRAM_RELEASE);
         next = chain->Next;
-        strict_free((struct strict_datagram *)chain);
+        datagram_free((struct strict_datagram *)chain);
     }
     return count;
 }
