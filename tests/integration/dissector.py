@@ -41,6 +41,8 @@ class Role:
     def run(self, tunnel, tests):
         if self.driver_initiates:
             self.session = tunnel.respond(self.peer, self.socket, destination=self.inner)
+            # White paper 5.4.6: the responder sends nothing before the initiator's first data confirms the keys.
+            tests.check(tunnel.receive(wgpeer.DATA, 5.0, self.socket), f"{self.what}: the session is confirmed")
         else:
             self.session = tunnel.initiate(self.peer, self.socket)
         tests.check(tunnel.echo(self.session, self.inner, self.socket), f"{self.what}: echo")
