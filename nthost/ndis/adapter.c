@@ -352,9 +352,10 @@ static void bind_stack(struct ndis_adapter *adapter)
     /* Newer systems ask for what an older driver does not know. */
     if (host_options.verify &&
         ndis_adapter_oid(adapter, false, OID_UNKNOWN, &value, sizeof value, &bytes) == NDIS_STATUS_SUCCESS)
-        verify_report(RULE_OID_RESULT,
-                      "OID 0x%08x, which is not known to anybody, succeeded; NDIS_STATUS_NOT_SUPPORTED is right",
-                      OID_UNKNOWN);
+        verify_report(
+            RULE_OID_RESULT,
+            "OID 0x%08x, which is not known to anybody, succeeded; NDIS_STATUS_NOT_SUPPORTED is right",
+            OID_UNKNOWN);
 }
 
 static void halt_locked(struct ndis_adapter *adapter)

@@ -106,9 +106,6 @@ struct ndis_driver *driver_find(const DRIVER_OBJECT *object);
 bool completion_wait(struct completion *completion, uint64_t timeout_ns); /* false: not done in time */
 void completion_done(struct completion *completion, int32_t status);
 
-/* Random choice of verify mode: true once in `n` calls. */
-bool verify_chance(uint32_t n);
-
 int transmit_initialize(struct ndis_adapter *adapter);
 void transmit_free(struct ndis_adapter *adapter);
 void transmit_burst(void *adapter, struct tun_packet *packets, unsigned count); /* a tun_receive */

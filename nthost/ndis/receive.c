@@ -1,6 +1,7 @@
 /* Driver to upper edge: indicated chains are coalesced into super-segments, written to the TUN straight from
  * the driver's MDLs, and returned at once in one call.  Verify mode also returns late, from another context.
  */
+#include "dice.h"
 #include "ndis.h"
 #include "verify/verify.h"
 
@@ -136,12 +137,12 @@ static void return_strict(struct ndis_adapter *adapter, NET_BUFFER_LIST *chain, 
     int64_t now_count = 0;
 
     for (NET_BUFFER_LIST *list = chain; list; list = next) {
-        struct late_return *late = verify_chance(3) ? malloc(sizeof *late) : NULL;
+        struct late_return *late = dice_chance(3) ? malloc(sizeof *late) : NULL;
 
         next = list->Next;
         list->Next = NULL;
         if (late) {
-            *late = (struct late_return){adapter, list, verify_chance(2)};
+            *late = (struct late_return){adapter, list, dice_chance(2)};
             loop_post(late_return_run, late);
         } else {
             ledger_remove(HOST_NBL_INDICATED, list, OWNER_STACK, RULE_NBL_NOT_OWNED);

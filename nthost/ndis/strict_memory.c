@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PACKETS_AT_ONCE    4000u
-#define PACKETS_PER_SECOND 500u
+#define PACKETS_AT_ONCE    256u
+#define PACKETS_PER_SECOND 50u
 #define FREED_FILL         0xdd
 #define NS_PER_PACKET      (1000000000u / PACKETS_PER_SECOND)
 

@@ -2,6 +2,7 @@
  * MiniportSendNetBufferLists.  A super-segment, which the driver did not offer to cut, is cut here: one NBL
  * with a NET_BUFFER per packet, as the TCP/IP stack sends a burst of one flow.  NBLs, NBs, MDLs and packet
  * memory are preallocated and come back last in, first out. */
+#include "dice.h"
 #include "edge/segment.h"
 #include "ndis.h"
 #include "verify/verify.h"
@@ -299,8 +300,8 @@ void transmit_burst(void *context, struct tun_packet *packets, unsigned count)
             packet_append_strict(adapter, &packets[i], &chain);
             /* A chain may be of any length, down to one NBL; at PASSIVE_LEVEL as well as at DISPATCH_LEVEL.
              */
-            if (chain.first && (i + 1 == count || verify_chance(8))) {
-                bool raised = !verify_chance(4);
+            if (chain.first && (i + 1 == count || dice_chance(8))) {
+                bool raised = !dice_chance(4);
 
                 irql = raised ? sched_irql_raise(SCHED_DISPATCH) : 0;
                 send_chain(adapter, &chain, raised);

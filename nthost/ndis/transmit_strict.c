@@ -2,6 +2,7 @@
  * a flow are spread over NBLs at random; data is split over several MDLs, at odd addresses and offsets, also
  * in the middle of a header, with unused bytes in front and behind.  On completion everything must be as it
  * was; after it the memory is inaccessible or poisoned. */
+#include "dice.h"
 #include "edge/segment.h"
 #include "ndis.h"
 #include "strict_memory.h"
@@ -35,19 +36,6 @@ struct strict_nbl {
     uint32_t bytes;
     bool guarded;
 };
-
-static uint32_t random_below(uint32_t n)
-{
-    uint32_t value;
-
-    sched_random(&value, sizeof value);
-    return n ? value % n : 0;
-}
-
-bool verify_chance(uint32_t n)
-{
-    return random_below(n) == 0;
-}
 
 static void piece_free(struct piece *piece, bool guarded)
 {
@@ -87,8 +75,8 @@ static struct strict_buffer *buffer_make(struct ndis_adapter *adapter, const uin
 {
     bool guarded = strict_guard();
     struct strict_buffer *b = strict_allocate(guarded, sizeof *b, 16, "sent NET_BUFFER", RULE_NBL_NOT_OWNED);
-    uint32_t front = adapter->data_backfill + (verify_chance(2) ? random_below(40) : 0);
-    unsigned pieces = verify_chance(2) ? 1 : 2 + random_below(PIECES_MAX - 1);
+    uint32_t front = adapter->data_backfill + (dice_chance(2) ? dice_below(40) : 0);
+    unsigned pieces = dice_chance(2) ? 1 : 2 + dice_below(PIECES_MAX - 1);
     uint32_t done = 0;
 
     if (!b)
@@ -98,11 +86,11 @@ static struct strict_buffer *buffer_make(struct ndis_adapter *adapter, const uin
     b->length = length;
     for (unsigned i = 0; i < pieces; i++) {
         bool last = i + 1 == pieces || done == length;
-        uint32_t take = last ? length - done : 1 + random_below(length - done);
+        uint32_t take = last ? length - done : 1 + dice_below(length - done);
 
         b->pieces = i + 1;
         if (!piece_make(&b->piece[i], guarded, data + done, take, i == 0 ? front : 0,
-                        last ? random_below(14) : 0)) {
+                        last ? dice_below(14) : 0)) {
             buffer_free(b);
             return NULL;
         }
@@ -152,7 +140,7 @@ NET_BUFFER_LIST *strict_list(struct ndis_adapter *adapter, const struct tun_pack
         b = buffer_make(adapter, scratch, length);
         if (!b)
             break;
-        if (!nbl || verify_chance(4)) {
+        if (!nbl || dice_chance(4)) {
             nbl = nbl_make(adapter, version);
             if (!nbl) {
                 buffer_free(b);

@@ -3,6 +3,7 @@
 
 #include "edge/edge.h"
 #include "host.h"
+#include "ndis/dice.h"
 #include "ndis/spin.h"
 #include "nt/wsk.h"
 #include "sched/sched.h"
@@ -79,7 +80,6 @@ void wsk_irp_pend(IRP *irp);
 void wsk_irp_complete_pended(IRP *irp, NTSTATUS status, ULONG_PTR information);
 
 NTSTATUS wsk_status_of(int error); /* negative errno to NTSTATUS */
-bool wsk_chance(uint32_t n);       /* verify mode's dice: true once in n */
 
 /* ---- addresses and control data (wsk_address.c) ---- */
 bool wsk_address_from(uint8_t family, const SOCKADDR *in, struct udp_address *out);

@@ -9,14 +9,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-bool wsk_chance(uint32_t n)
-{
-    uint32_t value;
-
-    sched_random(&value, sizeof value);
-    return value % n == 0;
-}
-
 void wsk_irp_accept(IRP *irp, const char *function)
 {
     if (!host_options.verify)
@@ -76,14 +68,14 @@ NTSTATUS wsk_irp_result(IRP *irp, NTSTATUS status, ULONG_PTR information)
 {
     struct late_completion *late;
 
-    if (!host_options.verify || wsk_chance(3)) {
+    if (!host_options.verify || dice_chance(3)) {
         wsk_irp_complete(irp, status, information);
         return status;
     }
-    late = wsk_chance(2) ? malloc(sizeof *late) : NULL;
+    late = dice_chance(2) ? malloc(sizeof *late) : NULL;
     wsk_irp_pend(irp);
     if (late) {
-        *late = (struct late_completion){irp, status, information, wsk_chance(2)};
+        *late = (struct late_completion){irp, status, information, dice_chance(2)};
         loop_post(complete_late, late);
     } else {
         wsk_irp_complete_pended(irp, status, information);

@@ -140,14 +140,6 @@ struct strict_datagram {
     SOCKADDR_IN6 from;
 };
 
-static uint32_t random_below(uint32_t n)
-{
-    uint32_t value;
-
-    sched_random(&value, sizeof value);
-    return n ? value % n : 0;
-}
-
 static bool strict_piece(struct strict_datagram *d, unsigned index, const uint8_t *data, uint32_t bytes,
                          uint32_t front)
 {
@@ -183,8 +175,8 @@ static struct strict_datagram *strict_make(struct wsk_socket *socket, const stru
     bool guarded = strict_guard();
     struct strict_datagram *d =
         strict_allocate(guarded, sizeof *d, 16, "datagram", RULE_WSK_DATAGRAM_RELEASE);
-    uint32_t front = wsk_chance(2) ? random_below(64) : 0;
-    uint32_t first = length > 1 && wsk_chance(3) ? 1 + random_below(length - 1) : length;
+    uint32_t front = dice_chance(2) ? dice_below(64) : 0;
+    uint32_t first = length > 1 && dice_chance(3) ? 1 + dice_below(length - 1) : length;
 
     if (!d)
         return NULL;
@@ -210,7 +202,7 @@ static struct strict_datagram *strict_make(struct wsk_socket *socket, const stru
 
 static void strict_indicate(struct wsk_socket *socket, struct strict_datagram **list, uint32_t count)
 {
-    bool raised = !wsk_chance(4);
+    bool raised = !dice_chance(4);
     uint8_t irql;
     NTSTATUS status;
 
@@ -253,7 +245,7 @@ static void deliver_strict(struct wsk_socket *socket, struct udp_datagram *datag
             if (d)
                 list[filled++] = d;
             offset += step;
-            if (filled == 32 || (filled > 0 && wsk_chance(8))) {
+            if (filled == 32 || (filled > 0 && dice_chance(8))) {
                 strict_indicate(socket, list, filled);
                 filled = 0;
             }

@@ -154,7 +154,7 @@ static void flush_pending(void *context)
 {
     struct wsk_socket *socket = context;
     struct pending_send *send;
-    bool raised = !host_options.verify || wsk_chance(2);
+    bool raised = !host_options.verify || dice_chance(2);
     uint8_t irql;
 
     if (socket->flushing) /* a completion routine waits, and the loop is served inside of it */
@@ -214,7 +214,7 @@ static void flush_posted(void *context)
 
 static NTSTATUS start(struct wsk_socket *socket, struct pending_send *send)
 {
-    if (host_options.verify && wsk_chance(3)) {
+    if (host_options.verify && dice_chance(3)) {
         NTSTATUS status;
 
         __atomic_add_fetch(&socket->inside, 1, __ATOMIC_ACQ_REL); /* keeps the socket until then */

@@ -276,7 +276,7 @@ static NTSTATUS NTAPI wsk_close_socket(PWSK_SOCKET Socket, PIRP Irp)
         return wsk_irp_result(Irp, STATUS_FILE_CLOSED, 0);
     wsk_receive_check_closed(socket);
     late = sched_irql() >= SCHED_DISPATCH || (loop_is_self() && socket->inside > 0) ||
-           (host_options.verify && (socket->inside > 0 || wsk_chance(2)));
+           (host_options.verify && (socket->inside > 0 || dice_chance(2)));
     socket->closing = true;
     if (host_options.verify)
         ledger_move(HOST_SOCKET, socket, OWNER_DRIVER, OWNER_NDIS, RULE_WSK_SOCKET_STATE);
