@@ -37,6 +37,12 @@ def with_macs(message, receiver_public):
     return wgpeer.add_macs(message[:-wgpeer.MACS_BYTES], receiver_public)
 
 
+def with_reserved(message):
+    """The message with reserved bytes that are not zero."""
+    return [message[:1] + reserved + message[4:] for reserved in
+            (b"\1\0\0", b"\0\1\0", b"\0\0\1", b"\xff\xff\xff", b"\x80\0\0", b"\0\0\x80")]
+
+
 class BadInput:
     def __init__(self, tests, seed):
         self.tests, self.random = tests, random.Random(seed)
@@ -110,10 +116,12 @@ class BadInput:
         lengths = (4, 32, 64, 92, 148)
         self.expect_errors([struct.pack("<I", kind) + bytes(length - 4) for kind in [0] + list(range(5, 256))
                             for length in lengths], "unknown types")
-        full = {1: 148, 2: 92, 3: 64, 4: 128}
-        self.expect_errors([bytes([kind]) + reserved + self.random.randbytes(length - 4) for kind, length in full.items()
-                            for reserved in (b"\1\0\0", b"\0\1\0", b"\0\0\1", b"\xff\xff\xff", b"\x80\0\0", b"\0\0\x80")],
-                           "reserved bytes that are not zero")
+        # Nothing but the reserved bytes is wrong with these (they are no part of what is authenticated).
+        initiation = self.tunnel.peer.create_initiation(self.tunnel.timestamp())
+        data = self.tunnel.session.seal(self.tunnel.sink_packet(b"reserved"), counter=502)
+        self.expect_errors([with_macs(message, self.tunnel.public) for message in with_reserved(initiation)],
+                           "initiation with reserved bytes")
+        self.expect_errors(with_reserved(data), "data with reserved bytes")
         # A valid message with the type of another, in place of its own.
         data = self.tunnel.session.seal(bytes(100), counter=501)
         self.expect_errors([bytes([kind]) + data[1:] for kind in (1, 2, 3)], "data that says it is something else")
@@ -123,7 +131,7 @@ class BadInput:
         self.expect_errors([b""] * 20, "empty datagrams")
         session = tunnel.session
         large = [bytes([kind, 0, 0, 0]) + bytes(LARGEST_DATAGRAM - 4) for kind in (0, 1, 2, 3, 4, 5)]
-        large.append(struct.pack("<IIQ", 4, session.remote_index, 502) + self.random.randbytes(LARGEST_DATAGRAM - 16))
+        large.append(struct.pack("<IIQ", 4, session.remote_index, 503) + self.random.randbytes(LARGEST_DATAGRAM - 16))
         self.expect_errors(large, "datagrams of 65,507 bytes")
         # The same size with a packet inside is no error.
         payload = self.random.randbytes(LARGEST_DATAGRAM - 32 - 28)
@@ -185,6 +193,7 @@ class BadInput:
         reply = wgpeer.create_cookie_reply(sent, other.public, cookie)
         self.expect_errors([reply[:length] for length in range(64)] + [reply + bytes(extra) for extra in range(1, 9)],
                            "cookie reply of each wrong length", via)
+        self.expect_errors(with_reserved(reply), "cookie reply with reserved bytes", via)
         self.expect_errors([flipped(reply, offset, bit(8)) for offset in range(64)], "cookie reply, a bit of each byte", via)
         self.expect_errors([wgpeer.create_cookie_reply(sent, other.remote_public, cookie),
                             wgpeer.create_cookie_reply(sent[:-32] + bytes(32), other.public, cookie)],
@@ -197,6 +206,8 @@ class BadInput:
         answer, session = other.create_response(state)
         self.expect_errors([answer[:length] for length in range(92)] + [answer + bytes(extra) for extra in range(1, 9)],
                            "response of each wrong length", via)
+        self.expect_errors([with_macs(message, tunnel.public) for message in with_reserved(answer)],
+                           "response with reserved bytes", via)
         self.expect_errors([flipped(answer, offset, bit(8)) for offset in range(92 - 16)], "response, a bit of each byte", via)
         self.expect_errors([with_macs(flipped(answer, offset, bit(8)), tunnel.public) for offset in range(8, 60)],
                            "response, a bit of each byte and mac1 to fit", via)
