@@ -31,7 +31,7 @@ if(NOT _fiat_found STREQUAL _fiat_sha256)
                 "Cannot fetch the Debian package ${_fiat_package} ${_fiat_version}, which holds fiat-crypto's "
                 "Curve25519 arithmetic.  apt-get download said (${_fiat_result}):\n${_fiat_output}\n"
                 "On Debian 12 run `apt-get update` first; without a network, copy the package's .deb from "
-                "https://deb.debian.org/debian/pool/main/r/rust-ring/ into ${_fiat_cache}.")
+                "pool/main/r/rust-ring/ of a Debian mirror into ${_fiat_cache}.")
         endif()
     endif()
     list(GET _fiat_deb 0 _fiat_deb)
