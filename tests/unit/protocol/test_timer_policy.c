@@ -174,7 +174,6 @@ static void test_retries_and_give_up(void)
 
     /* data all the time: never given up */
     start(&t);
-    at_ns = T0;
     uint32_t initiations = 0, given_up = 0;
     for (uint64_t tick = 0; tick < 3000; tick++) {
         at_ns = T0 + tick * S / 10;
