@@ -75,10 +75,11 @@ VOID FASTCALL ExReleaseFastMutex(PFAST_MUTEX FastMutex)
 static void check_level(const void *mutex)
 {
     if (sched_self_fast()->irql < APC_LEVEL && !KeAreApcsDisabled())
-        verify_report(RULE_LOCK_LEVEL,
-                      "fast mutex %p is acquired with ExAcquireFastMutexUnsafe at PASSIVE_LEVEL and outside of a "
-                      "critical region",
-                      mutex);
+        verify_report(
+            RULE_LOCK_LEVEL,
+            "fast mutex %p is acquired with ExAcquireFastMutexUnsafe at PASSIVE_LEVEL and outside of a "
+            "critical region",
+            mutex);
 }
 
 VOID FASTCALL ExAcquireFastMutexUnsafe(PFAST_MUTEX FastMutex)
