@@ -298,8 +298,8 @@ void wsk_receive_check_closed(struct wsk_socket *socket)
         return;
     retained = __atomic_load_n(&socket->retained, __ATOMIC_ACQUIRE);
     if (retained && host_options.verify)
-        verify_report(
-            RULE_WSK_DATAGRAM_RELEASE,
+        ledger_report(
+            HOST_SOCKET, socket, RULE_WSK_DATAGRAM_RELEASE,
             "WskCloseSocket: %lld received datagrams are still retained; after it no function of the "
             "socket, WskRelease included, may be called",
             (long long)retained);

@@ -3,6 +3,8 @@
 #include "verify/internal.h"
 
 #include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define BUCKETS 4096u
@@ -116,6 +118,27 @@ void ledger_remove(enum host_object kind, const void *object, enum ledger_owner 
     pthread_mutex_unlock(&ledger_lock);
     if (!good)
         not_owned(rule, kind, object, found, &known);
+}
+
+void ledger_report(enum host_object kind, const void *object, enum verify_rule rule, const char *format, ...)
+{
+    char text[512];
+    struct entry known = {0};
+    struct report_note note;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    pthread_mutex_lock(&ledger_lock);
+    const struct entry *entry = *find(kind, object);
+    if (entry)
+        known = *entry;
+    pthread_mutex_unlock(&ledger_lock);
+    if (!known.object)
+        verify_report(rule, "%s", text);
+    snprintf(note.title, sizeof note.title, "%s %p came to %s", known.what, object, owner_name(known.owner));
+    note.stack = known.since;
+    report_notes(rule, &note, 1, "%s", text);
 }
 
 bool ledger_owned_by(enum host_object kind, const void *object, enum ledger_owner owner)

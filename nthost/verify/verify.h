@@ -83,6 +83,9 @@ void ledger_add(enum host_object kind, const void *object, enum ledger_owner own
 void ledger_move(enum host_object kind, const void *object, enum ledger_owner from, enum ledger_owner to,
                  enum verify_rule rule);
 void ledger_remove(enum host_object kind, const void *object, enum ledger_owner from, enum verify_rule rule);
+/* verify_report() with where the object came to its present owner: for what is found out later. */
+_Noreturn void ledger_report(enum host_object kind, const void *object, enum verify_rule rule,
+                             const char *format, ...) __attribute__((format(printf, 4, 5)));
 bool ledger_owned_by(enum host_object kind, const void *object, enum ledger_owner owner);
 uint64_t ledger_count(enum host_object kind);
 /* Reports RULE_LEFT_AT_UNLOAD with the stacks of everything still in the books; for unload. */
