@@ -6,6 +6,7 @@
 #include "imports/thunk_count.h"
 #include "loader/image.h"
 #include "sched/sched.h"
+#include "sched/sim.h"
 #include "verify/verify.h"
 
 #include <pthread.h>
@@ -36,6 +37,7 @@ bool (*import_fault_hook)(const struct import_entry *entry);
 
 static uint64_t calls[THUNK_COUNT];
 static _Thread_local struct shadow_stack *shadow;
+SIM_STAYS_WITH_STACK(shadow)
 static pthread_key_t shadow_key;
 static pthread_once_t shadow_once = PTHREAD_ONCE_INIT;
 
@@ -53,12 +55,16 @@ static void shadow_make_key(void)
 
 static struct shadow_stack *shadow_get(void)
 {
-    if (!shadow) {
+    if (!shadow && sim_active)
+        shadow = calloc(1, sizeof *shadow); /* the fiber's, and of those that have its stack later */
+    else if (!shadow) {
         pthread_once(&shadow_once, shadow_make_key);
         shadow = calloc(1, sizeof *shadow);
-        if (!shadow || pthread_setspecific(shadow_key, shadow) != 0)
-            host_fatal("no memory for a shadow stack");
+        if (pthread_setspecific(shadow_key, shadow) != 0)
+            host_fatal("no thread-specific value for a shadow stack");
     }
+    if (!shadow)
+        host_fatal("no memory for a shadow stack");
     return shadow;
 }
 
@@ -110,6 +116,8 @@ void *thunk_enter(uint32_t row, const uint64_t *registers, uint64_t *slot)
     verify_import_entered((entry->flags & (IMPORT_RAISES | IMPORT_LOWERS)) != 0, frame->return_address,
                           (uintptr_t)slot);
     check_irql(entry);
+    if (sim_active)
+        sim_import();
     void *target = entry->target;
     if ((entry->flags & IMPORT_FAILS) && import_fault_hook && import_fault_hook(entry))
         target = (entry->flags & IMPORT_FAILS_STATUS) == IMPORT_FAILS_STATUS ? (void *)fail_status

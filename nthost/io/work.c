@@ -19,11 +19,16 @@ struct worker {
 };
 
 static pthread_mutex_t work_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t work_finished = PTHREAD_COND_INITIALIZER;
 static struct work *queue_head, **queue_tail = &queue_head;
 static struct worker workers[MAX_WORKERS];
 static unsigned worker_count, running;
 static bool stopping;
+
+struct drainer { /* a thread in work_drain() */
+    struct sched_thread *thread;
+    struct drainer *next;
+};
+static struct drainer *drainers;
 
 static struct work *take(void)
 {
@@ -55,7 +60,8 @@ static void worker_main(void *context)
         work->function(work->context);
         pthread_mutex_lock(&work_lock);
         running--;
-        pthread_cond_broadcast(&work_finished);
+        for (struct drainer *drainer = drainers; drainer; drainer = drainer->next)
+            sched_wake(drainer->thread);
         pthread_mutex_unlock(&work_lock);
     }
 }
@@ -94,9 +100,19 @@ void work_queue(struct work *work)
 
 void work_drain(void)
 {
+    struct drainer self = {.thread = sched_self()};
     pthread_mutex_lock(&work_lock);
-    while (queue_head || running)
-        pthread_cond_wait(&work_finished, &work_lock);
+    self.next = drainers;
+    drainers = &self;
+    while (queue_head || running) {
+        pthread_mutex_unlock(&work_lock);
+        sched_block(SCHED_FOREVER);
+        pthread_mutex_lock(&work_lock);
+    }
+    struct drainer **link = &drainers;
+    while (*link != &self)
+        link = &(*link)->next;
+    *link = self.next;
     pthread_mutex_unlock(&work_lock);
 }
 

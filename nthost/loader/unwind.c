@@ -5,7 +5,9 @@
  * Source: Microsoft, "x64 exception handling" (unwind data, unwind procedure). */
 #include "loader/image_private.h"
 
-#include <pthread.h>
+#include "sched/sched.h"
+#include "sched/sim.h"
+
 #include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -33,21 +35,16 @@ struct frame_state {
     uint64_t registers[16];
 };
 
-static _Thread_local uintptr_t stack_low, stack_high;
+static _Thread_local uintptr_t stack_low;
+SIM_FOLLOWS_THREAD(stack_low)
+static _Thread_local uintptr_t stack_high;
+SIM_FOLLOWS_THREAD(stack_high)
 
 static void find_own_stack(void)
 {
-    pthread_attr_t attributes;
-    void *address;
-    size_t size;
-    stack_low = 1; /* tried */
-    if (pthread_getattr_np(pthread_self(), &attributes) != 0)
-        return;
-    if (pthread_attr_getstack(&attributes, &address, &size) == 0) {
-        stack_low = (uintptr_t)address;
-        stack_high = (uintptr_t)address + size;
-    }
-    pthread_attr_destroy(&attributes);
+    sched_stack_bounds(&stack_low, &stack_high);
+    if (stack_low == 0)
+        stack_low = 1; /* tried */
 }
 
 static bool read_u64(uint64_t address, uint64_t *value)

@@ -1,8 +1,12 @@
 /* Verify mode's dice. */
 #include "ndis/dice.h"
 
+#include "sched/sim.h"
+
 uint32_t dice_next(void)
 {
+    if (sim_active)
+        return (uint32_t)sim_random_next(SIM_STREAM_DICE);
     static uint64_t threads;
     static __thread uint64_t state;
 

@@ -2,8 +2,10 @@
 #pragma once
 
 #include "irql.h"
+#include "sim.h"
 
 #include <linux/futex.h>
+#include <pthread.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -14,14 +16,25 @@
 
 enum { TOKEN_NONE, TOKEN_WOKEN, TOKEN_SLEEPING }; /* sched_thread.token */
 
+static inline uint64_t ns_from_timespec(const struct timespec *time)
+{
+    return (uint64_t)time->tv_sec * 1000000000u + (uint64_t)time->tv_nsec;
+}
+
 /* 0 or -errno; `timeout` relative or NULL.  The word is only accessed atomically. */
 static inline int futex_wait(uint32_t *word, uint32_t expected, const struct timespec *timeout)
 {
+    if (sim_active)
+        return sim_wait(word, expected, timeout ? sim_time_ns() + ns_from_timespec(timeout) : SCHED_FOREVER);
     return (int)syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, timeout, NULL, 0);
 }
 
 static inline void futex_wake(uint32_t *word, int count)
 {
+    if (sim_active) {
+        sim_wake(word, count);
+        return;
+    }
     syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
 }
 
@@ -41,6 +54,10 @@ void cpu_serve(unsigned cpu);
 bool cpu_requested(unsigned cpu);
 
 /* real_thread.c */
+/* Runs start(context) on a thread of the system, or on a fiber. 0 or an errno. */
+int thread_start(const char *name, void *(*start)(void *context), void *context, pthread_t *pthread);
+void stack_of_system_thread(uintptr_t *low, uintptr_t *high); /* the calling one */
+void thread_wait_end(pthread_t pthread);                      /* nothing to wait for in a simulation */
 struct sched_thread *thread_allocate(const char *name);
 void thread_release(struct sched_thread *thread);
 void thread_make_current(struct sched_thread *thread);

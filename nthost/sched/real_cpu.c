@@ -63,7 +63,10 @@ void sched_spin_slow(unsigned *iteration)
 
 void sched_spin(unsigned *iteration)
 {
-    if (++*iteration % SPINS_BEFORE_YIELD != 0)
+    if (sim_active) {
+        ++*iteration;
+        sim_yield();
+    } else if (++*iteration % SPINS_BEFORE_YIELD != 0)
         __builtin_ia32_pause();
     else
         sched_yield();
@@ -123,7 +126,7 @@ static bool try_own(struct sched_cpu *cpu, struct sched_thread *self)
 void sched_cpu_acquire_contended(struct sched_thread *self)
 {
     uint64_t allowed = allowed_mask(self);
-    for (unsigned spins = 0; spins < SPINS_BEFORE_SLEEP;) {
+    for (unsigned spins = sim_active ? SPINS_BEFORE_SLEEP - 1 : 0; spins < SPINS_BEFORE_SLEEP;) {
         for (uint64_t rest = allowed; rest != 0; rest &= rest - 1) {
             unsigned number = (unsigned)__builtin_ctzll(rest);
             if (__atomic_load_n(&sched_cpus[number].lock, __ATOMIC_RELAXED) == CPU_FREE &&
@@ -283,7 +286,6 @@ static void *cpu_loop(void *context)
     struct sched_cpu *cpu = &sched_cpus[number];
     char name[16];
     snprintf(name, sizeof(name), "nt-cpu-%u", number);
-    pthread_setname_np(pthread_self(), name);
     sched_thread_adopt(name);
     struct sched_thread *self = sched_self_fast();
     self->home = UINT64_C(1) << number;
@@ -304,7 +306,9 @@ void cpus_start(unsigned cpus)
     stopping = false;
     memset(sched_cpus, 0, sizeof(sched_cpus));
     for (unsigned number = 1; number < sched_cpus_online; number++) {
-        int error = pthread_create(&loop_threads[number], NULL, cpu_loop, (void *)(uintptr_t)number);
+        char name[16];
+        snprintf(name, sizeof(name), "nt-cpu-%u", number);
+        int error = thread_start(name, cpu_loop, (void *)(uintptr_t)number, &loop_threads[number]);
         if (error != 0)
             host_fatal("cannot start the thread of virtual CPU %u: %s", number, strerror(error));
     }
@@ -315,6 +319,6 @@ void cpus_stop(void)
     __atomic_store_n(&stopping, true, __ATOMIC_SEQ_CST);
     for (unsigned number = 1; number < sched_cpus_online; number++) {
         kick(number);
-        pthread_join(loop_threads[number], NULL);
+        thread_wait_end(loop_threads[number]);
     }
 }

@@ -251,6 +251,10 @@ void loop_wake(void)
 {
     if (__atomic_exchange_n(&asleep, 0, __ATOMIC_SEQ_CST) == 0)
         return;
+    if (sim_active) {
+        sim_wake(&asleep, 1);
+        return;
+    }
     uint64_t one = 1;
     ssize_t written = write(wake_fd, &one, sizeof(one)); /* EAGAIN: a wake is already waiting */
     (void)written;
@@ -277,11 +281,25 @@ static void loop_round(uint64_t deadline_ns, const uint32_t *token)
         if (next < until)
             until = next;
     }
+    if (sim_active) {
+        uint64_t next = sim_events_run();
+        if (next < until)
+            until = next;
+    }
     __atomic_store_n(&sleep_until, until, __ATOMIC_SEQ_CST);
     __atomic_exchange_n(&asleep, 1, __ATOMIC_SEQ_CST);
     bool busy = posts_waiting() || cpu_requested(0) || __atomic_load_n(&stop_wanted, __ATOMIC_SEQ_CST) != 0 ||
                 (timer_next != NULL && timer_next() < until) ||
                 (token != NULL && __atomic_load_n(token, __ATOMIC_SEQ_CST) == TOKEN_WOKEN);
+    if (sim_active) {
+        if (!busy)
+            sim_wait(&asleep, 1, until);
+        else
+            sim_yield();
+        __atomic_store_n(&asleep, 0, __ATOMIC_SEQ_CST);
+        depth--;
+        return;
+    }
     if (!busy && until != SCHED_FOREVER) {
         uint64_t now = sched_time_ns();
         if (until > now)

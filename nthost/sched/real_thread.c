@@ -15,6 +15,7 @@
 #define SHUTDOWN_POLL_NS   1000000u
 
 __thread struct sched_thread *sched_current;
+SIM_FOLLOWS_THREAD(sched_current)
 
 static pthread_mutex_t records_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct sched_thread *free_records;
@@ -159,11 +160,30 @@ void *sched_thread_object(struct sched_thread *thread)
 
 /* ---- created threads ---- */
 
+int thread_start(const char *name, void *(*start)(void *context), void *context, pthread_t *pthread)
+{
+    if (sim_active)
+        return sim_fiber_create(name, start, context) ? 0 : EAGAIN;
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, THREAD_STACK_BYTES);
+    int error = pthread_create(pthread, &attributes, start, context);
+    pthread_attr_destroy(&attributes);
+    if (error == 0)
+        pthread_setname_np(*pthread, name);
+    return error;
+}
+
+void thread_wait_end(pthread_t pthread)
+{
+    if (!sim_active)
+        pthread_join(pthread, NULL);
+}
+
 static void *thread_main(void *context)
 {
     struct sched_thread *thread = context;
     jmp_buf exit_jump;
-    pthread_setname_np(pthread_self(), thread->name);
     thread_make_current(thread);
     thread->exit_jump = &exit_jump;
     if (_setjmp(exit_jump) == 0)
@@ -181,11 +201,7 @@ struct sched_thread *sched_thread_create(const char *name, void (*start)(void *c
     thread->start = start;
     thread->context = context;
     __atomic_add_fetch(&created_alive, 1, __ATOMIC_RELAXED);
-    pthread_attr_t attributes;
-    pthread_attr_init(&attributes);
-    pthread_attr_setstacksize(&attributes, THREAD_STACK_BYTES);
-    int error = pthread_create(&thread->pthread, &attributes, thread_main, thread);
-    pthread_attr_destroy(&attributes);
+    int error = thread_start(thread->name, thread_main, thread, &thread->pthread);
     if (error != 0) {
         thread->references = 1;
         thread_release(thread);
@@ -200,13 +216,14 @@ void sched_thread_join(struct sched_thread *thread)
     __atomic_store_n(&thread->joiner, sched_self_fast(), __ATOMIC_SEQ_CST);
     while (!__atomic_load_n(&thread->ended, __ATOMIC_SEQ_CST))
         sched_block(SCHED_FOREVER);
-    pthread_join(thread->pthread, NULL);
+    thread_wait_end(thread->pthread);
     thread_release(thread);
 }
 
 void sched_thread_detach(struct sched_thread *thread)
 {
-    pthread_detach(thread->pthread);
+    if (!sim_active)
+        pthread_detach(thread->pthread);
     thread_release(thread);
 }
 
@@ -217,6 +234,27 @@ _Noreturn void sched_thread_exit(void)
     if (self->exit_jump == NULL)
         host_fatal("thread %s was not created by the scheduler and cannot end itself", self->name);
     _longjmp(*(jmp_buf *)self->exit_jump, 1);
+}
+
+void stack_of_system_thread(uintptr_t *low, uintptr_t *high)
+{
+    pthread_attr_t attributes;
+    void *address = NULL;
+    size_t size = 0;
+    if (pthread_getattr_np(pthread_self(), &attributes) == 0) {
+        pthread_attr_getstack(&attributes, &address, &size);
+        pthread_attr_destroy(&attributes);
+    }
+    *low = (uintptr_t)address;
+    *high = (uintptr_t)address + size;
+}
+
+void sched_stack_bounds(uintptr_t *low, uintptr_t *high)
+{
+    if (sim_active)
+        sim_stack_bounds(low, high);
+    else
+        stack_of_system_thread(low, high);
 }
 
 /* ---- waiting ---- */

@@ -21,16 +21,22 @@ static uint64_t clock_ns(clockid_t clock)
 
 uint64_t sched_time_ns(void)
 {
+    if (sim_active)
+        return sim_time_ns();
     return clock_ns(CLOCK_BOOTTIME);
 }
 
 uint64_t sched_time_unbiased_ns(void)
 {
+    if (sim_active)
+        return sim_time_unbiased_ns();
     return clock_ns(CLOCK_MONOTONIC);
 }
 
 uint64_t sched_time_system_100ns(void)
 {
+    if (sim_active)
+        return sim_time_system_100ns();
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     return UNITS_1601_TO_1970 + (uint64_t)now.tv_sec * UNITS_PER_SECOND + (uint64_t)now.tv_nsec / 100;
@@ -39,6 +45,8 @@ uint64_t sched_time_system_100ns(void)
 void sched_random(void *buffer, size_t length)
 {
     uint8_t *at = buffer;
+    for (; sim_active && length != 0; length--)
+        *at++ = (uint8_t)sim_random_next(SIM_STREAM_DRIVER);
     while (length != 0) {
         size_t part = length < GETRANDOM_UNINTERRUPTED ? length : GETRANDOM_UNINTERRUPTED;
         ssize_t got = getrandom(at, part, 0);

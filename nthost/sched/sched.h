@@ -41,6 +41,9 @@ void *sched_thread_object(struct sched_thread *thread);
 /* ke registers what becomes of that object when its thread ends or is disowned (called on that thread). */
 void sched_set_thread_end(void (*end)(void *object));
 
+/* Where the calling thread's stack is mapped; zeros when that cannot be told. */
+void sched_stack_bounds(uintptr_t *low, uintptr_t *high);
+
 /* ---- IRQL and virtual CPUs ---- */
 unsigned sched_cpu_count(void);
 unsigned sched_cpu_current(void);

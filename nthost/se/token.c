@@ -1,11 +1,14 @@
 /* The calling thread's token, and the subject context that drivers capture from it. */
 #include "se/token.h"
 
+#include "sched/sim.h"
+
 #include "nt/ob_ps_se.h"
 
 const struct io_token io_token_system = {.system = true, .administrator = true, .integrity = 0x4000};
 
 static _Thread_local const struct io_token *current;
+SIM_FOLLOWS_THREAD(current)
 
 const struct io_token *token_current(void)
 {

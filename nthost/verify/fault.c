@@ -6,6 +6,7 @@
 #include "imports/imports.h"
 #include "loader/image.h"
 #include "sched/sched.h"
+#include "sched/sim.h"
 
 #include <execinfo.h>
 #include <pthread.h>
@@ -27,7 +28,9 @@
 
 static pthread_key_t handler_stack_key;
 static _Thread_local uintptr_t stack_low;
+SIM_FOLLOWS_THREAD(stack_low)
 static _Thread_local bool handling;
+SIM_FOLLOWS_THREAD(handling)
 
 /* ---- preparing ---- */
 
@@ -40,14 +43,10 @@ static void free_handler_stack(void *memory)
 
 void fault_prepare_thread(void)
 {
-    pthread_attr_t attributes;
-    void *address = NULL;
-    size_t size = 0;
-    if (pthread_getattr_np(pthread_self(), &attributes) == 0) {
-        pthread_attr_getstack(&attributes, &address, &size);
-        pthread_attr_destroy(&attributes);
-        stack_low = (uintptr_t)address;
-    }
+    uintptr_t high;
+    sched_stack_bounds(&stack_low, &high);
+    if (sim_active && pthread_getspecific(handler_stack_key))
+        return; /* all fibers share the handler's stack of their one thread */
     void *memory = mmap(NULL, HANDLER_STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED)
         return; /* reports of stack overflows are lost, nothing else */

@@ -4,6 +4,7 @@
 
 #include "imports/imports.h"
 #include "sched/sched.h"
+#include "sched/sim.h"
 
 #include <time.h>
 
@@ -12,8 +13,11 @@
 #define WATCHDOG_NS 500000000ull
 
 _Thread_local uint64_t gate_irql_changed_at;
+SIM_FOLLOWS_THREAD(gate_irql_changed_at)
 static _Thread_local struct host_callback *innermost;
+SIM_FOLLOWS_THREAD(innermost)
 static _Thread_local bool prepared;
+SIM_FOLLOWS_THREAD(prepared)
 
 static uint64_t thread_time_ns(void)
 {
@@ -33,7 +37,7 @@ void host_callback_begin_checked(struct host_callback *cb, const char *name)
                                  .stack = (uintptr_t)__builtin_frame_address(0),
                                  .locks_held = verify_locks_held(),
                                  .irql = sched_irql()};
-    if (cb->irql >= SCHED_DISPATCH)
+    if (cb->irql >= SCHED_DISPATCH && !sim_active)
         cb->start_ns = thread_time_ns();
     innermost = cb;
 }
@@ -63,7 +67,7 @@ void host_callback_end_checked(struct host_callback *cb)
 {
     check_locks(cb); /* first: a lock that is still held explains the IRQL */
     check_irql(cb);
-    if (cb->irql >= SCHED_DISPATCH) {
+    if (cb->irql >= SCHED_DISPATCH && !sim_active) {
         uint64_t took_ns = thread_time_ns() - cb->start_ns;
         if (took_ns > WATCHDOG_NS)
             verify_report(RULE_DPC_WATCHDOG, "%s took %llu ms of processor time at IRQL %u", cb->name,

@@ -7,6 +7,7 @@
 #include "verify/internal.h"
 
 #include "loader/image.h"
+#include "sched/sim.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -24,7 +25,9 @@ struct held {
     const struct stack *taken;
 };
 static _Thread_local struct held held[HELD_MAX];
+SIM_FOLLOWS_THREAD(held)
 static _Thread_local uint32_t held_count;
+SIM_FOLLOWS_THREAD(held_count)
 
 struct edge {
     struct edge *next; /* out of the same node */

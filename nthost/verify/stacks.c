@@ -4,6 +4,7 @@
 
 #include "imports/imports.h"
 #include "loader/image.h"
+#include "sched/sim.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -23,6 +24,7 @@ static _Thread_local struct {
     unsigned count;
     uint64_t frames[STACK_FRAMES];
 } fault;
+SIM_FOLLOWS_THREAD(fault)
 
 void stack_set_fault(const uint64_t *frames, unsigned count, bool through_import)
 {
