@@ -17,6 +17,7 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
+from handshake_load import PROGRAM, HandshakeLoad  # noqa: E402
 from netlab import DRIVER, NTHOST, IperfServer, Lab, LabError, Peer, ping, require  # noqa: E402
 
 CRYPTO = os.path.join(ROOT, "build", "linux", "benchmarks", "crypto", "bench_crypto")
@@ -37,9 +38,18 @@ METRICS = {
     ("ping-idle", "p50"): ("us", "lower"),
     ("ping-idle", "p99"): ("us", "lower"),
     ("memory", "rss_mb"): ("MB, larger process", "lower"),
+    ("handshakes", "plain"): ("answered/s", "higher"),
+    ("handshakes", "plain_cpu_us"): ("us of CPU each", "lower"),
+    ("handshakes", "cookies"): ("answered/s", "higher"),
+    ("handshakes", "cookies_cpu_us"): ("us of CPU each", "lower"),
 }
 TUNNEL_TESTS = ("tcp1", "tcp4", "udp64", "ping-idle", "memory")
-TESTS = TUNNEL_TESTS + ("crypto",)
+TESTS = TUNNEL_TESTS + ("handshakes", "crypto")
+
+HANDSHAKE_PEERS = 4000
+# How many initiations are unanswered at a time: few enough that no queue tells of load, and enough that it does.
+HANDSHAKE_WINDOWS = {"plain": 64, "cookies": 1000}
+HANDSHAKE_PASSES = 2  # of all peers, for each figure of a round
 
 
 class Tunnel:
@@ -99,6 +109,41 @@ class Tunnel:
 
     def memory(self, settings):
         return {"rss_mb": max(self.near.rss_mb(), self.far.rss_mb())}
+
+
+class Responder:
+    """One subject with 4,000 configured peers, and the load generator that is all of them."""
+
+    def __init__(self, lab, kind, label):
+        self.lab, self.kind = lab, kind
+        here, there = lab.namespace(f"{label}h"), lab.namespace(f"{label}l")
+        lab.link(here, there, [OUTER[0] + "/24"], [OUTER[1] + "/24"], label=f"{label}h")
+        self.peer = Peer(lab, here, kind, f"{label}h", [INNER[0] + "/24"], PORT)
+        self.load = HandshakeLoad(lab, here, there, OUTER[1], f"{OUTER[0]}:{PORT}", self.peer.public)
+        lines = ["[Interface]", f"PrivateKey = {self.peer.private}", f"ListenPort = {PORT}"]
+        for number, key in enumerate(self.load.keys(HANDSHAKE_PEERS)):
+            lines += ["[Peer]", f"PublicKey = {key}", f"AllowedIPs = 10.77.{number // 250}.{number % 250 + 1}/32"]
+        lab.command(["wg", "setconf", self.peer.name, "/dev/stdin"], here, "\n".join(lines) + "\n")
+        self.answered("plain")  # first rounds are not colder than the others
+
+    def answered(self, kind):
+        """Answers per second and CPU per answer of the implementation, over all peers."""
+        cpu = self.peer.cpu_seconds()
+        passes = self.load.answered(peers=HANDSHAKE_PEERS, sources=HANDSHAKE_PEERS, window=HANDSHAKE_WINDOWS[kind],
+                                    rounds=HANDSHAKE_PASSES)
+        cpu = self.peer.cpu_seconds() - cpu
+        answered = sum(one["answered"] for one in passes)
+        if any(one["wrong"] for one in passes) or answered < HANDSHAKE_PEERS * HANDSHAKE_PASSES * 0.9:
+            raise LabError(f"{self.kind}: handshakes were not answered: {passes}")
+        if kind == "cookies" and not any(one["cookies"] for one in passes):
+            raise LabError(f"{self.kind}: no cookies were asked for: {passes}")
+        return statistics.mean(one["per_second"] for one in passes), cpu / answered * 1e6
+
+    def handshakes(self):
+        result = {}
+        for kind in HANDSHAKE_WINDOWS:
+            result[kind], result[f"{kind}_cpu_us"] = self.answered(kind)
+        return result
 
 
 def crypto(values, failures):
@@ -188,12 +233,17 @@ def measure(options):
     with_crypto = "crypto" in options.test
     if tunnel_tests:
         require("iperf3", NTHOST, DRIVER, *(["wireguard-go"] if "wireguard-go" in options.subject else []))
-    lab = Lab() if tunnel_tests else None
-    tunnels = []
-    if lab:
+    with_handshakes = "handshakes" in options.test
+    if with_handshakes:
+        require(PROGRAM, NTHOST, DRIVER, *(["wireguard-go"] if "wireguard-go" in options.subject else []))
+    lab = Lab() if tunnel_tests or with_handshakes else None
+    tunnels, responders = [], []
+    if tunnel_tests:
         tunnels = [Tunnel(lab, kind, "xyz"[i]) for i, kind in enumerate(options.subject)]
         for tunnel in tunnels:
             tunnel.iperf(1)  # first rounds are not colder than the others
+    if with_handshakes:
+        responders = [Responder(lab, kind, "xyz"[i]) for i, kind in enumerate(options.subject)]
     for number in range(options.rounds):
         order = tunnels if number % 2 == 0 else tunnels[::-1]
         for test in tunnel_tests:
@@ -201,14 +251,16 @@ def measure(options):
                 result = getattr(tunnel, test.replace("-", "_"))(options.settings)
                 for metric, value in result.items():
                     values.setdefault((tunnel.kind, test, metric), []).append(value)
+        for responder in responders if number % 2 == 0 else responders[::-1]:
+            for metric, value in responder.handshakes().items():
+                values.setdefault((responder.kind, "handshakes", metric), []).append(value)
         if with_crypto:
             with_crypto = crypto(values, failures)
         print(f"round {number + 1} of {options.rounds}, load {os.getloadavg()[0]:.1f}", file=sys.stderr, flush=True)
-    for tunnel in tunnels:
-        for peer in (tunnel.near, tunnel.far):
-            status = peer.stop()
-            if tunnel.kind == "wyrm" and status != 0:
-                raise LabError(f"wyrm: nthost ended with status {status}:\n{lab.output_of(peer.process)[-800:]}")
+    for peer in [peer for tunnel in tunnels for peer in (tunnel.near, tunnel.far)] + [one.peer for one in responders]:
+        status = peer.stop()
+        if peer.kind == "wyrm" and status != 0:
+            raise LabError(f"wyrm: nthost ended with status {status}:\n{lab.output_of(peer.process)[-800:]}")
     if lab:
         lab.close()
     return values, failures
