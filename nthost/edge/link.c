@@ -1,5 +1,5 @@
 /* Settings of network interfaces: the MTU of each IP family, the largest super-segment. */
-#include "edge.h"
+#include "functions.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -39,7 +39,7 @@ static int open_ipv6_mtu(uint32_t ifindex, int flags)
     return fd < 0 ? -errno : fd;
 }
 
-int net_mtu(uint8_t family, uint32_t ifindex, uint32_t *mtu)
+int linux_net_mtu(uint8_t family, uint32_t ifindex, uint32_t *mtu)
 {
     struct ifreq data = {0};
     char text[32] = {0};
@@ -61,7 +61,7 @@ int net_mtu(uint8_t family, uint32_t ifindex, uint32_t *mtu)
     return error;
 }
 
-int net_set_mtu(uint8_t family, uint32_t ifindex, uint32_t mtu)
+int linux_net_set_mtu(uint8_t family, uint32_t ifindex, uint32_t mtu)
 {
     struct ifreq data = {.ifr_mtu = (int)mtu};
     uint32_t link = 0;
@@ -70,7 +70,7 @@ int net_set_mtu(uint8_t family, uint32_t ifindex, uint32_t mtu)
 
     if (family == 4)
         return link_ioctl(ifindex, SIOCSIFMTU, &data);
-    error = net_mtu(4, ifindex, &link);
+    error = linux_net_mtu(4, ifindex, &link);
     if (!error && link < mtu) /* IPv6 cannot have more than the link */
         error = link_ioctl(ifindex, SIOCSIFMTU, &data);
     if (error)
@@ -84,7 +84,7 @@ int net_set_mtu(uint8_t family, uint32_t ifindex, uint32_t mtu)
     return error;
 }
 
-int net_set_gso_max(uint32_t ifindex, uint32_t bytes)
+int linux_net_set_gso_max(uint32_t ifindex, uint32_t bytes)
 {
     struct {
         struct nlmsghdr header;

@@ -4,7 +4,7 @@
  * with their table number), because a Windows forward table has no policy rules and also lists the host's own
  * addresses as on-link routes. Broadcast, multicast, blackhole and cached routes are left out. Of a multipath
  * route each hop is an entry. */
-#include "edge.h"
+#include "functions.h"
 #include "host.h"
 #include "sched/sched.h"
 
@@ -297,17 +297,17 @@ static int dump(uint16_t type, uint8_t family, size_t item_bytes, parse_message 
     return *items ? (int)list.count : -ENOMEM;
 }
 
-int net_routes(uint8_t family, struct route_entry **entries)
+static int linux_net_routes(uint8_t family, struct route_entry **entries)
 {
     return dump(RTM_GETROUTE, family, sizeof **entries, parse_route, (void **)entries);
 }
 
-int net_interfaces(struct interface_entry **entries)
+static int linux_net_interfaces(struct interface_entry **entries)
 {
     return dump(RTM_GETLINK, 0, sizeof **entries, parse_link, (void **)entries);
 }
 
-int net_addresses(uint8_t family, struct address_entry **entries)
+static int linux_net_addresses(uint8_t family, struct address_entry **entries)
 {
     return dump(RTM_GETADDR, family, sizeof **entries, parse_address, (void **)entries);
 }
@@ -385,7 +385,7 @@ static void changes_readable(void *context, uint32_t events)
     }
 }
 
-int net_subscribe(void (*changed)(void *context, unsigned mask, uint32_t ifindex), void *context)
+static int linux_net_subscribe(void (*changed)(void *context, unsigned mask, uint32_t ifindex), void *context)
 {
     struct subscriber *subscriber = malloc(sizeof *subscriber);
     int error = 0;
@@ -421,7 +421,8 @@ int net_subscribe(void (*changed)(void *context, unsigned mask, uint32_t ifindex
 }
 
 /* The subscription socket stays open: the next subscriber uses it again. */
-void net_unsubscribe(void (*changed)(void *context, unsigned mask, uint32_t ifindex), void *context)
+static void linux_net_unsubscribe(void (*changed)(void *context, unsigned mask, uint32_t ifindex),
+                                  void *context)
 {
     pthread_mutex_lock(&subscribers_lock);
     for (struct subscriber **link = &subscribers; *link; link = &(*link)->next)
@@ -434,3 +435,14 @@ void net_unsubscribe(void (*changed)(void *context, unsigned mask, uint32_t ifin
         }
     pthread_mutex_unlock(&subscribers_lock);
 }
+
+const struct net_functions linux_net = {
+    .routes = linux_net_routes,
+    .interfaces = linux_net_interfaces,
+    .addresses = linux_net_addresses,
+    .mtu = linux_net_mtu,
+    .set_mtu = linux_net_set_mtu,
+    .set_gso_max = linux_net_set_gso_max,
+    .subscribe = linux_net_subscribe,
+    .unsubscribe = linux_net_unsubscribe,
+};

@@ -1,7 +1,7 @@
 /* Upper edge: a Linux TUN device with vnet_hdr, so that the kernel hands over TCP (and UDP) super-segments
  * uncut and takes coalesced ones back.  One burst of reads per readiness event, one call of `receive` per
  * burst. */
-#include "edge.h"
+#include "functions.h"
 #include "host.h"
 #include "sched/sched.h"
 
@@ -138,8 +138,8 @@ static void tun_readable(void *context, uint32_t events)
     }
 }
 
-int tun_open(const char *name, bool segmentation, tun_receive *receive, void *context, struct tun **out,
-             char *error, size_t error_size)
+static int linux_tun_open(const char *name, bool segmentation, tun_receive *receive, void *context,
+                          struct tun **out, char *error, size_t error_size)
 {
     struct ifreq request = {0};
     int header_size = sizeof(struct virtio_net_hdr);
@@ -256,7 +256,7 @@ static void tun_free_on_loop(void *context)
 }
 
 /* On the loop thread itself no callback can run; from another thread the loop does it between two events. */
-void tun_close(struct tun *tun)
+static void linux_tun_close(struct tun *tun)
 {
     struct removal removal = {.tun = tun, .waiter = sched_self()};
 
@@ -272,7 +272,7 @@ void tun_close(struct tun *tun)
         sched_block(SCHED_FOREVER);
 }
 
-int tun_set_mtu(struct tun *tun, uint32_t mtu)
+static int linux_tun_set_mtu(struct tun *tun, uint32_t mtu)
 {
     struct ifreq request = {0};
 
@@ -281,35 +281,36 @@ int tun_set_mtu(struct tun *tun, uint32_t mtu)
     return ioctl(tun->control, SIOCSIFMTU, &request) < 0 ? -errno : 0;
 }
 
-int tun_set_link(struct tun *tun, bool up)
+static int linux_tun_set_link(struct tun *tun, bool up)
 {
     int carrier = up;
 
     return ioctl(tun->fd, TUNSETCARRIER, &carrier) < 0 ? -errno : 0;
 }
 
-uint32_t tun_ifindex(const struct tun *tun)
+static uint32_t linux_tun_ifindex(const struct tun *tun)
 {
     return tun->ifindex;
 }
 
-bool tun_accepts_udp_segments(const struct tun *tun)
+static bool linux_tun_accepts_udp_segments(const struct tun *tun)
 {
     return tun->accepts_udp;
 }
 
-bool tun_accepts_tcp_segments(const struct tun *tun)
+static bool linux_tun_accepts_tcp_segments(const struct tun *tun)
 {
     return tun->segmentation;
 }
 
-void tun_pause_reading(struct tun *tun, bool paused)
+static void linux_tun_pause_reading(struct tun *tun, bool paused)
 {
     if (__atomic_exchange_n(&tun->paused, paused, __ATOMIC_ACQ_REL) != paused)
         loop_modify(tun->fd, paused ? 0 : EPOLLIN);
 }
 
-int tun_write(struct tun *tun, const struct tun_packet *packet, const struct iovec *iov, unsigned iov_count)
+static int linux_tun_write(struct tun *tun, const struct tun_packet *packet, const struct iovec *iov,
+                           unsigned iov_count)
 {
     static const uint8_t gso_types[] = {
         [TUN_GSO_NONE] = VIRTIO_NET_HDR_GSO_NONE,
@@ -341,3 +342,15 @@ int tun_write(struct tun *tun, const struct tun_packet *packet, const struct iov
             return -errno;
     }
 }
+
+const struct tun_functions linux_tun = {
+    .open = linux_tun_open,
+    .close = linux_tun_close,
+    .set_mtu = linux_tun_set_mtu,
+    .set_link = linux_tun_set_link,
+    .ifindex = linux_tun_ifindex,
+    .accepts_tcp_segments = linux_tun_accepts_tcp_segments,
+    .accepts_udp_segments = linux_tun_accepts_udp_segments,
+    .pause_reading = linux_tun_pause_reading,
+    .write = linux_tun_write,
+};

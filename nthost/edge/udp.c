@@ -1,6 +1,6 @@
 /* Lower edge: UDP sockets.  Receives coalesced runs (UDP_GRO) into reference-counted buffers, sends runs of
  * equal-sized datagrams with one system call (UDP_SEGMENT), and tells when a full socket takes more. */
-#include "edge.h"
+#include "functions.h"
 #include "host.h"
 #include "sched/sched.h"
 #include "udp_buffer.h"
@@ -243,7 +243,8 @@ static int configure(int fd, uint8_t family, bool coalesce)
     return 0;
 }
 
-int udp_open(uint8_t family, bool coalesce, udp_receive *receive, void *context, struct udp_socket **out)
+static int linux_udp_open(uint8_t family, bool coalesce, udp_receive *receive, void *context,
+                          struct udp_socket **out)
 {
     struct udp_socket *udp;
     int fd, error;
@@ -292,7 +293,7 @@ int udp_open(uint8_t family, bool coalesce, udp_receive *receive, void *context,
     return 0;
 }
 
-int udp_bind(struct udp_socket *socket, const struct udp_address *local)
+static int linux_udp_bind(struct udp_socket *socket, const struct udp_address *local)
 {
     struct sockaddr_storage address;
     socklen_t length = to_sockaddr(socket->family, local, &address);
@@ -308,7 +309,7 @@ int udp_bind(struct udp_socket *socket, const struct udp_address *local)
     return error;
 }
 
-int udp_local(struct udp_socket *socket, struct udp_address *local)
+static int linux_udp_local(struct udp_socket *socket, struct udp_address *local)
 {
     struct sockaddr_storage address;
     socklen_t length = sizeof address;
@@ -320,7 +321,7 @@ int udp_local(struct udp_socket *socket, struct udp_address *local)
     return 0;
 }
 
-void udp_close(struct udp_socket *socket)
+static void linux_udp_close(struct udp_socket *socket)
 {
     bool inside = loop_is_self();
     int fd;
@@ -351,7 +352,7 @@ void udp_close(struct udp_socket *socket)
     pthread_mutex_unlock(&sockets_lock);
 }
 
-int udp_set_mark(uint32_t mark)
+static int linux_udp_set_mark(uint32_t mark)
 {
     int error = 0;
 
@@ -466,8 +467,9 @@ static int send_singly(struct udp_socket *socket, struct msghdr message, const s
     return 0;
 }
 
-int udp_send(struct udp_socket *socket, const struct iovec *iov, unsigned iov_count, uint32_t segment,
-             const struct udp_address *to, const struct udp_address *local, uint32_t ifindex)
+static int linux_udp_send(struct udp_socket *socket, const struct iovec *iov, unsigned iov_count,
+                          uint32_t segment, const struct udp_address *to, const struct udp_address *local,
+                          uint32_t ifindex)
 {
     struct sockaddr_storage address;
     struct send_control control = {.length = 0};
@@ -512,7 +514,7 @@ int udp_send(struct udp_socket *socket, const struct iovec *iov, unsigned iov_co
     return send_singly(socket, message, iov, iov_count, total, segment);
 }
 
-void udp_want_write(struct udp_socket *socket, void (*writable)(void *context), void *context)
+static void linux_udp_want_write(struct udp_socket *socket, void (*writable)(void *context), void *context)
 {
     pthread_mutex_lock(&socket->waiting);
     if (socket->fd >= 0) {
@@ -526,3 +528,13 @@ void udp_want_write(struct udp_socket *socket, void (*writable)(void *context), 
     }
     pthread_mutex_unlock(&socket->waiting);
 }
+
+const struct udp_functions linux_udp = {
+    .open = linux_udp_open,
+    .bind = linux_udp_bind,
+    .local = linux_udp_local,
+    .close = linux_udp_close,
+    .set_mark = linux_udp_set_mark,
+    .send = linux_udp_send,
+    .want_write = linux_udp_want_write,
+};
