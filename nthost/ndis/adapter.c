@@ -553,3 +553,8 @@ bool ndis_adapter_link_up(struct ndis_adapter *adapter)
 {
     return __atomic_load_n(&adapter->link_up, __ATOMIC_ACQUIRE);
 }
+
+struct tun *ndis_adapter_tun(struct ndis_adapter *adapter)
+{
+    return adapter->tun;
+}

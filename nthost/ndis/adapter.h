@@ -8,6 +8,7 @@
 struct _DEVICE_OBJECT;
 struct _DRIVER_OBJECT;
 struct ndis_adapter;
+struct tun;
 
 struct ndis_adapter_options {
     const char *name;     /* Linux interface name of the TUN, at most 15 bytes */
@@ -33,3 +34,5 @@ int32_t ndis_adapter_oid(struct ndis_adapter *adapter, bool set, uint32_t oid, v
  * none. */
 uint32_t ndis_adapter_media_mtu(uint32_t ifindex);
 bool ndis_adapter_link_up(struct ndis_adapter *adapter);
+/* Its upper edge. */
+struct tun *ndis_adapter_tun(struct ndis_adapter *adapter);
