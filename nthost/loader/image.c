@@ -5,6 +5,7 @@
 
 #include "imports/imports.h"
 #include "loader/image_private.h"
+#include "loader/profile.h"
 #include "sched/sched.h"
 
 #include <errno.h>
@@ -303,6 +304,7 @@ struct image *image_load(const char *path, char *error, size_t error_size)
         return NULL;
     }
     error[0] = 0;
+    image_profile_start(image);
     image_read_symbols(image);
     list_add(image);
     image_perf_map_write(image);
