@@ -1,21 +1,172 @@
-/* The simulation's memory. */
+/* Looking for secrets: all memory that belongs to the driver is searched, and each find is described. Also
+ * the simulation's account of the pool, and its failing allocations. */
+#include "sim/arena.h"
 #include "sim/edges.h"
+
+#include "host.h"
+#include "imports/imports.h"
+#include "loader/image_private.h"
+#include "sched/sim.h"
+#include "verify/internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define PAGE 4096u
+
+struct search {
+    const void *needle;
+    size_t length;
+    struct sim_memory_hit *hits;
+    unsigned found, max;
+};
+
+typedef void describe_hit(const uint8_t *at, const char *what, char *where, size_t size);
+
+static void hit_add(struct search *search, const uint8_t *at, const char *what, describe_hit *describe)
+{
+    if (search->found < search->max) {
+        struct sim_memory_hit *hit = &search->hits[search->found];
+
+        hit->address = at;
+        describe(at, what, hit->where, sizeof hit->where);
+    }
+    search->found++;
+}
+
+static void search_range(struct search *search, const uint8_t *start, size_t bytes, const char *what,
+                         describe_hit *describe)
+{
+    while (bytes >= search->length) {
+        const uint8_t *at = memmem(start, bytes, search->needle, search->length);
+
+        if (!at)
+            return;
+        hit_add(search, at, what, describe);
+        bytes -= (size_t)(at + 1 - start);
+        start = at + 1;
+    }
+}
+
+/* ---- the pool, and what the host lends ---- */
+
+static void describe_block(const uint8_t *at, const char *what, char *where, size_t size)
+{
+    struct memory_place place;
+    char tag[8];
+    const char *function = NULL;
+    size_t offset = 0;
+    int length;
+
+    (void)what;
+    if (!memory_find(at, &place)) {
+        snprintf(where, size, "memory freed long ago");
+        return;
+    }
+    if (place.allocated && place.allocated->count)
+        image_symbol((const void *)(uintptr_t)place.allocated->frames[0], &function, &offset);
+    length = snprintf(where, size, "%s%s", place.state == MEMORY_FREED ? "freed " : "", place.what);
+    if (place.tag && length < (int)size)
+        length += snprintf(where + length, size - (size_t)length, ", tag '%s'", report_tag(place.tag, tag));
+    if (length < (int)size)
+        length += snprintf(where + length, size - (size_t)length, ", %zu bytes, at offset %td", place.bytes,
+                           (const char *)at - place.memory);
+    if (function && length < (int)size)
+        snprintf(where + length, size - (size_t)length, ", allocated in %s+0x%zx", function, offset);
+}
+
+/* ---- the image ---- */
+
+static void describe_image(const uint8_t *at, const char *what, char *where, size_t size)
+{
+    const char *name = NULL;
+    size_t offset = 0;
+
+    if (image_symbol(at, &name, &offset))
+        snprintf(where, size, "image, section %s, %s+0x%zx", what, name, offset);
+    else
+        snprintf(where, size, "image, section %s, %p", what, (const void *)at);
+}
+
+static void search_image(struct search *search, const struct image *image)
+{
+    for (unsigned i = 0; i < image->pe.section_count; i++) {
+        const struct pe_section *section = &image->pe.sections[i];
+        char name[12];
+
+        if (!(section->characteristics & PE_SECTION_WRITE) ||
+            (image->discarded && (section->characteristics & PE_SECTION_DISCARDABLE)))
+            continue;
+        snprintf(name, sizeof name, "%.8s", section->name);
+        search_range(search, image->base + section->rva, section->virtual_size, name, describe_image);
+    }
+}
+
+/* ---- stacks ---- */
+
+static void describe_stack(const uint8_t *at, const char *what, char *where, size_t size)
+{
+    snprintf(where, size, "stack of thread %s, %p", what, (const void *)at);
+}
+
+/* The scenario's threads have the secrets that it looks for on their own stacks.  Pages that were never
+ * touched are not looked at: most of a stack. */
+static void search_stack(void *context, const char *thread, const void *low, size_t bytes)
+{
+    static const char not_the_drivers[] = "scenario";
+    const uint8_t *start = low;
+    static unsigned char resident[(8u << 20) / PAGE];
+    size_t pages = bytes / PAGE, from = 0;
+
+    if (strncmp(thread, not_the_drivers, sizeof not_the_drivers - 1) == 0)
+        return;
+    if (pages > sizeof resident || ((uintptr_t)low & (PAGE - 1)) ||
+        mincore((void *)(uintptr_t)start, pages * PAGE, resident) != 0) {
+        search_range(context, start, bytes, thread, describe_stack);
+        return;
+    }
+    while (from < pages) {
+        size_t to = from;
+
+        while (to < pages && (resident[to] & 1))
+            to++;
+        if (to > from)
+            search_range(context, start + from * PAGE, (to - from) * PAGE, thread, describe_stack);
+        from = to + 1;
+    }
+}
 
 unsigned sim_memory_search(const void *needle, size_t length, struct sim_memory_hit *hits, unsigned max)
 {
-    return 0;
+    struct search search = {needle, length, hits, 0, max};
+    const uint8_t *start;
+    size_t bytes;
+
+    if (length == 0)
+        return 0;
+    arena_extent(&start, &bytes);
+    if (bytes)
+        search_range(&search, start, bytes, "", describe_block);
+    for (const struct image *image = image_first(); image; image = image->next)
+        search_image(&search, image);
+    sim_each_stack(search_stack, &search);
+    return search.found;
 }
 
-uint64_t sim_pool_bytes(void)
-{
-    return 0;
-}
+/* ---- failing allocations ---- */
 
-uint64_t sim_pool_bytes_peak(void)
+static uint32_t failure_probability;
+
+static bool fails_now(const struct import_entry *entry)
 {
-    return 0;
+    (void)entry;
+    return sim_chance(SIM_STREAM_FAULTS, failure_probability);
 }
 
 void sim_fail_allocations(uint32_t probability)
 {
+    failure_probability = probability;
+    import_fault_hook = probability ? fails_now : host_options.fault_seed ? import_fault_by_stack : NULL;
 }

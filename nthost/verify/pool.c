@@ -1,6 +1,12 @@
 /* Guarded memory: pool allocations, and what the host lends to the driver (IRPs, packets).  Each block ends
  * at an inaccessible page; what is left in front of it holds a pattern.  A freed block stays inaccessible in
- * quarantine, with the stacks of its allocation and its freeing, until younger ones push it out. */
+ * quarantine, with the stacks of its allocation and its freeing, until younger ones push it out.
+ *
+ * In the simulation blocks come from its arena instead (sim/arena.h): between two edges, without system
+ * calls, and freed ones keep their content; writing to it is found when the memory is to be used again. */
+#include "sched/sim.h"
+#include "sim/arena.h"
+#include "sim/edges.h"
 #include "verify/internal.h"
 
 #include <errno.h>
@@ -17,6 +23,7 @@
 #define UNINITIALIZED    0xc5 /* in the block */
 #define QUARANTINE       16384u
 #define QUARANTINE_BYTES (512u << 20) /* of address space */
+#define ARENA_QUARANTINE (8u << 20)   /* bytes: what a search of memory has to look at */
 #define GUARDED_MAX      28000u       /* two mappings each; Linux allows a process 65530 */
 #define PAGES_INDEXED    8u
 
@@ -28,9 +35,10 @@ struct page_link { /* finds the block of an address */
 };
 
 struct block {
-    struct block *next; /* same bucket */
-    char *map;          /* NULL: no guard page, heap memory between two edges */
-    size_t mapped;      /* with the guard page */
+    struct block *next;      /* same bucket */
+    char *map;               /* NULL: no guard page, heap memory between two edges */
+    size_t mapped;           /* with the guard page; of an arena's slot: all of it */
+    struct arena_slot *slot; /* in the simulation */
     char *memory;
     size_t bytes;
     size_t front; /* pattern bytes before, and from the end of the block to its guard */
@@ -51,6 +59,7 @@ static struct block *quarantine[QUARANTINE];
 static unsigned quarantine_next;
 static size_t quarantine_bytes, guarded;
 static bool unguarded_told;
+static uint64_t pool_bytes, pool_bytes_peak; /* of live pool allocations; kept in the simulation only */
 
 static struct block **bucket_of(const void *memory)
 {
@@ -71,7 +80,8 @@ static void index_add(struct block *block)
     *bucket = block;
     uintptr_t first = (uintptr_t)block->memory / PAGE,
               last = ((uintptr_t)block->memory + block->bytes - 1) / PAGE;
-    block->pages = block->map && last - first < PAGES_INDEXED ? (unsigned)(last - first + 1) : 0;
+    block->pages =
+        (block->map || block->slot) && last - first < PAGES_INDEXED ? (unsigned)(last - first + 1) : 0;
     for (unsigned i = 0; i < block->pages; i++) {
         struct page_link **link = page_bucket(first + i);
         block->links[i] = (struct page_link){*link, block, first + i};
@@ -151,6 +161,16 @@ static void take_heap(struct block *block)
     block->front = block->back = ALIGNMENT;
 }
 
+static void take_slot(struct block *block, size_t alignment)
+{
+    block->slot = arena_take(block->bytes, alignment, &block->memory);
+    if (!block->slot)
+        host_fatal("no simulated memory for %zu bytes", block->bytes);
+    block->mapped = block->slot->capacity;
+    block->front = (size_t)(block->memory - (char *)block->slot->start);
+    block->back = block->slot->capacity - block->front - block->bytes;
+}
+
 static struct block *block_make(size_t bytes, size_t alignment, const char *what, enum verify_rule rule)
 {
     struct block *block = calloc(1, sizeof *block);
@@ -158,7 +178,9 @@ static struct block *block_make(size_t bytes, size_t alignment, const char *what
         host_fatal("no memory for the record of an allocation");
     *block = (struct block){.bytes = bytes, .what = what, .rule = rule, .state = MEMORY_LIVE};
     block->allocated = stack_capture();
-    if (__atomic_load_n(&guarded, __ATOMIC_RELAXED) >= GUARDED_MAX || !map_guarded(block, alignment)) {
+    if (sim_active) {
+        take_slot(block, alignment);
+    } else if (__atomic_load_n(&guarded, __ATOMIC_RELAXED) >= GUARDED_MAX || !map_guarded(block, alignment)) {
         if (!__atomic_exchange_n(&unguarded_told, true, __ATOMIC_RELAXED))
             host_warn("verify: more than %u allocations at a time: the others have no guard page",
                       GUARDED_MAX);
@@ -174,9 +196,24 @@ static struct block *block_make(size_t bytes, size_t alignment, const char *what
     return block;
 }
 
+static unsigned history(const struct block *block, struct report_note notes[2]);
+
+static void check_untouched(const struct block *block)
+{
+    struct report_note notes[2];
+    if (!arena_untouched(block->slot))
+        report_notes(block->rule, notes, history(block, notes),
+                     "%s %p of %zu bytes was written to after it was freed or given back (found when its "
+                     "memory was to be used again)",
+                     block->what, (void *)block->memory, block->bytes);
+}
+
 static void block_forget(struct block *block)
 {
-    if (block->map)
+    if (block->slot) {
+        check_untouched(block);
+        arena_give(block->slot);
+    } else if (block->map)
         munmap(block->map, block->mapped);
     else
         free(block->memory - ALIGNMENT);
@@ -192,6 +229,8 @@ static void block_retire(struct block *block)
         __atomic_fetch_sub(&guarded, 1, __ATOMIC_RELAXED);
         mprotect(block->map, block->mapped, PROT_NONE);
         madvise(block->map, block->mapped, MADV_DONTNEED);
+    } else if (block->slot) {
+        arena_retire(block->slot);
     } else {
         memset(block->memory, EDGE_FILL, block->bytes);
     }
@@ -207,7 +246,8 @@ static void block_retire(struct block *block)
             out[count++] = oldest;
         }
         at = (at + 1) % QUARANTINE;
-        if (count == 8 || at == quarantine_next || quarantine_bytes <= QUARANTINE_BYTES)
+        if (count == 8 || at == quarantine_next ||
+            quarantine_bytes <= (block->slot ? ARENA_QUARANTINE : QUARANTINE_BYTES))
             break;
     }
     quarantine[quarantine_next] = block;
@@ -284,6 +324,11 @@ void *verify_pool_allocate(size_t bytes, uint32_t tag, bool paged, bool zero, co
     block->tag = tag;
     memset(block->memory, zero ? 0 : UNINITIALIZED, bytes);
     host_count_add(HOST_POOL, 1);
+    if (sim_active) {
+        pool_bytes += bytes;
+        if (pool_bytes > pool_bytes_peak)
+            pool_bytes_peak = pool_bytes;
+    }
     return block->memory;
 }
 
@@ -314,6 +359,8 @@ void verify_pool_free(void *memory, uint32_t tag)
     check_active(block);
     locks_forget(block->memory, block->bytes);
     host_count_add(HOST_POOL, -1);
+    if (sim_active)
+        pool_bytes -= block->bytes;
     block_retire(block);
 }
 
@@ -336,6 +383,16 @@ void verify_memory_free(void *memory)
     check_edges(block);
     locks_forget(block->memory, block->bytes);
     block_retire(block);
+}
+
+uint64_t sim_pool_bytes(void)
+{
+    return pool_bytes;
+}
+
+uint64_t sim_pool_bytes_peak(void)
+{
+    return pool_bytes_peak;
 }
 
 /* ---- what is known about an address ---- */
@@ -371,7 +428,8 @@ bool memory_find_live(const void *address, struct memory_place *place)
     const struct block *found = NULL;
     pthread_mutex_lock(&pool_lock);
     for (const struct page_link *link = *page_bucket(page); link && !found; link = link->next) {
-        if (link->page == page && link->block->state == MEMORY_LIVE)
+        if (link->page == page && link->block->state == MEMORY_LIVE &&
+            covers(link->block, (uintptr_t)address))
             found = link->block;
     }
     bool known = describe(found, place);
@@ -390,6 +448,8 @@ void memory_check_leaks(void)
     char tag[8];
     for (unsigned i = 0; i < BUCKETS; i++) {
         for (const struct block *block = blocks[i]; block; block = block->next) {
+            if (block->state == MEMORY_FREED && block->slot)
+                check_untouched(block);
             if (block->state != MEMORY_LIVE || block->rule != RULE_POOL_USE_AFTER_FREE)
                 continue;
             check_edges(block);
