@@ -143,9 +143,9 @@ static int32_t pause_locked(struct ndis_adapter *adapter, uint32_t reason)
     if (adapter->state != ADAPTER_RUNNING)
         return adapter->state == ADAPTER_PAUSED ? NDIS_STATUS_SUCCESS : NDIS_STATUS_INVALID_STATE;
     tun_pause_reading(adapter->tun, true);
-    pthread_mutex_lock(&adapter->send_gate); /* a send that is on its way into the driver returns first */
+    gate_lock(&adapter->send_gate); /* a send that is on its way into the driver returns first */
     set_state(adapter, ADAPTER_PAUSING);
-    pthread_mutex_unlock(&adapter->send_gate);
+    gate_unlock(&adapter->send_gate);
 
     __atomic_store_n(&adapter->pausing, &done, __ATOMIC_RELEASE);
     host_callback_begin(&cb, "MiniportPause");
@@ -234,9 +234,9 @@ int32_t ndis_adapter_pause(struct ndis_adapter *adapter)
 {
     int32_t status;
 
-    pthread_mutex_lock(&adapter->control);
+    gate_lock(&adapter->control);
     status = pause_locked(adapter, NDIS_PAUSE_NDIS_INTERNAL);
-    pthread_mutex_unlock(&adapter->control);
+    gate_unlock(&adapter->control);
     return status;
 }
 
@@ -244,9 +244,9 @@ int32_t ndis_adapter_restart(struct ndis_adapter *adapter)
 {
     int32_t status;
 
-    pthread_mutex_lock(&adapter->control);
+    gate_lock(&adapter->control);
     status = restart_locked(adapter);
-    pthread_mutex_unlock(&adapter->control);
+    gate_unlock(&adapter->control);
     return status;
 }
 
@@ -378,10 +378,10 @@ void adapter_stop(struct ndis_adapter *adapter)
 
     if (adapter->state == ADAPTER_RUNNING || adapter->state == ADAPTER_PAUSED)
         ndis_adapter_oid(adapter, true, OID_GEN_CURRENT_PACKET_FILTER, &none, sizeof none, NULL); /* unbind */
-    pthread_mutex_lock(&adapter->control);
+    gate_lock(&adapter->control);
     pause_locked(adapter, NDIS_PAUSE_MINIPORT_DEVICE_REMOVE);
     halt_locked(adapter);
-    pthread_mutex_unlock(&adapter->control);
+    gate_unlock(&adapter->control);
 }
 
 static void adapter_free(struct ndis_adapter *adapter)
@@ -390,19 +390,18 @@ static void adapter_free(struct ndis_adapter *adapter)
     for (struct ndis_adapter **link = &adapters; *link; link = &(*link)->next)
         if (*link == adapter) {
             *link = adapter->next;
+            adapter->driver->adapters--;
             break;
         }
     pthread_mutex_unlock(&adapters_lock);
-    if (adapter->driver && adapter->driver->adapters == adapter)
-        adapter->driver->adapters = NULL;
     if (adapter->functional)
         IoDeleteDevice(adapter->functional);
     if (adapter->physical)
         IoDeleteDevice(adapter->physical);
     tun_close(adapter->tun);
     transmit_free(adapter);
-    pthread_mutex_destroy(&adapter->control);
-    pthread_mutex_destroy(&adapter->send_gate);
+    gate_destroy(&adapter->control);
+    gate_destroy(&adapter->send_gate);
     adapter->magic = 0;
     lent_free(adapter);
 }
@@ -411,7 +410,6 @@ static struct ndis_adapter *adapter_allocate(struct ndis_driver *driver, const c
 {
     size_t bytes = sizeof(struct ndis_adapter) + sched_cpu_count() * sizeof(struct adapter_receive);
     struct ndis_adapter *adapter = lent_allocate(bytes, "miniport adapter", RULE_NDIS_AFTER_HALT);
-    pthread_mutexattr_t recursive;
 
     if (!adapter)
         return NULL;
@@ -420,11 +418,8 @@ static struct ndis_adapter *adapter_allocate(struct ndis_driver *driver, const c
     adapter->driver = driver;
     snprintf(adapter->name, sizeof adapter->name, "%s", name);
     /* Recursive: a callback that waits on the loop thread may serve the loop again. */
-    pthread_mutexattr_init(&recursive);
-    pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
-    pthread_mutex_init(&adapter->control, &recursive);
-    pthread_mutex_init(&adapter->send_gate, &recursive);
-    pthread_mutexattr_destroy(&recursive);
+    gate_initialize(&adapter->control);
+    gate_initialize(&adapter->send_gate);
     return adapter;
 }
 
@@ -449,8 +444,8 @@ int ndis_adapter_create(struct _DRIVER_OBJECT *driver_object, const struct ndis_
     result = tun_open(options->name, !options->no_segmentation, transmit_burst, adapter, &adapter->tun, error,
                       error_size);
     if (result) {
-        pthread_mutex_destroy(&adapter->control);
-        pthread_mutex_destroy(&adapter->send_gate);
+        gate_destroy(&adapter->control);
+        gate_destroy(&adapter->send_gate);
         lent_free(adapter);
         return result;
     }
@@ -469,8 +464,8 @@ int ndis_adapter_create(struct _DRIVER_OBJECT *driver_object, const struct ndis_
     pthread_mutex_lock(&adapters_lock);
     adapter->next = adapters;
     adapters = adapter;
+    driver->adapters++;
     pthread_mutex_unlock(&adapters_lock);
-    driver->adapters = adapter;
 
     status = initialize_miniport(adapter);
     if (status != NDIS_STATUS_SUCCESS) {

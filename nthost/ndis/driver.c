@@ -209,8 +209,8 @@ VOID NTAPI NdisMDeregisterMiniportDriver(NDIS_HANDLE NdisMiniportDriverHandle)
         return;
     }
     if (driver->adapters && host_options.verify)
-        verify_report(RULE_NDIS_STATE, "NdisMDeregisterMiniportDriver: adapter %s is not halted",
-                      driver->adapters->name);
+        verify_report(RULE_NDIS_STATE, "NdisMDeregisterMiniportDriver: %u of its adapters are not halted",
+                      driver->adapters);
     free(driver);
 }
 

@@ -3,6 +3,7 @@
 
 #include "edge/coalesce.h"
 #include "edge/edge.h"
+#include "gate.h"
 #include "host.h"
 #include "io/file.h"
 #include "nbl.h"
@@ -23,7 +24,7 @@ struct ndis_driver {
     DRIVER_OBJECT *object;
     NDIS_HANDLE context;
     NDIS_MINIPORT_DRIVER_CHARACTERISTICS handlers;
-    struct ndis_adapter *adapters;
+    unsigned adapters; /* how many there are */
 };
 
 /* Microsoft's names: a miniport starts Halted; Initializing; Paused; Restarting; Running; Pausing; Paused ...
@@ -71,13 +72,13 @@ struct ndis_adapter {
     uint32_t data_backfill, context_backfill;
     bool link_up;
     bool surprise_removed;
-    bool removal_pending;    /* QUERY_REMOVE seen, not cancelled */
-    pthread_mutex_t control; /* state changes and OID requests, one at a time */
+    bool removal_pending; /* QUERY_REMOVE seen, not cancelled */
+    struct gate control;  /* state changes and OID requests, one at a time */
     struct completion *pausing, *restarting, *oid;
     NDIS_OID_REQUEST *oid_request;
 
     /* transmit: TUN to driver */
-    pthread_mutex_t send_gate; /* held during MiniportSendNetBufferLists */
+    struct gate send_gate; /* held during MiniportSendNetBufferLists */
     struct spin tx_lock;
     struct tx_buffer *tx_small, *tx_large;
     struct tx_list *tx_lists;

@@ -75,9 +75,9 @@ int32_t ndis_adapter_oid(struct ndis_adapter *adapter, bool set, uint32_t oid, v
         *bytes = 0;
     if (!request)
         return NDIS_STATUS_RESOURCES;
-    pthread_mutex_lock(&adapter->control);
+    gate_lock(&adapter->control);
     if (adapter->state == ADAPTER_HALTED || adapter->state == ADAPTER_INITIALIZING) {
-        pthread_mutex_unlock(&adapter->control);
+        gate_unlock(&adapter->control);
         free(request);
         return NDIS_STATUS_ADAPTER_NOT_READY;
     }
@@ -111,7 +111,7 @@ int32_t ndis_adapter_oid(struct ndis_adapter *adapter, bool set, uint32_t oid, v
         verify_report(RULE_OID_RESULT, "OID request 0x%08x returned 0x%08x and was completed as well", oid,
                       (unsigned)status);
     }
-    pthread_mutex_unlock(&adapter->control);
+    gate_unlock(&adapter->control);
     if (!request)
         return status;
     if (host_options.verify)

@@ -289,10 +289,10 @@ void transmit_burst(void *context, struct tun_packet *packets, unsigned count)
     bool strict = host_options.verify;
     uint8_t irql;
 
-    pthread_mutex_lock(&adapter->send_gate);
+    gate_lock(&adapter->send_gate);
     if (__atomic_load_n(&adapter->state, __ATOMIC_ACQUIRE) != ADAPTER_RUNNING) {
         adapter->tx_dropped += count; /* a paused miniport gets no sends */
-        pthread_mutex_unlock(&adapter->send_gate);
+        gate_unlock(&adapter->send_gate);
         return;
     }
     if (strict) {
@@ -320,7 +320,7 @@ void transmit_burst(void *context, struct tun_packet *packets, unsigned count)
             send_chain(adapter, &chain, true);
         sched_irql_lower(irql);
     }
-    pthread_mutex_unlock(&adapter->send_gate);
+    gate_unlock(&adapter->send_gate);
 }
 
 static bool completion_valid(struct ndis_adapter *adapter, NET_BUFFER_LIST *list)
