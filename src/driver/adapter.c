@@ -11,6 +11,7 @@
 #include "peer.h"
 #include "route.h"
 #include "state.h"
+#include "udp_socket.h"
 
 /* ---- memory of the allowed-IPs tries: a link for the epoch stands in front of each block ---- */
 
@@ -48,6 +49,7 @@ static void adapter_dismantle(struct adapter *adapter)
 {
     route_uninitialize(adapter);
     wheel_uninitialize(adapter);
+    udp_sockets_uninitialize(adapter);
     handshake_work_uninitialize(adapter);
     batch_uninitialize(adapter);
     receiver_index_uninitialize(adapter);
@@ -80,8 +82,10 @@ static NTSTATUS adapter_prepare(struct adapter *adapter)
     ExInitializeRundownProtection(&adapter->control_rundown);
     ExInitializeRundownProtection(&adapter->peer_rundown);
     identity_init(&adapter->identity);
+    adapter->identity_generation = 1;
     allowed_ips_init(&adapter->allowed_ips, &trie_memory);
     adapter->miniport_state = MINIPORT_PAUSED;
+    udp_sockets_initialize(adapter);
 
     if (!NT_SUCCESS(status = counters_initialize(adapter)) ||
         !NT_SUCCESS(status = log_ring_initialize(adapter)) ||
@@ -89,7 +93,7 @@ static NTSTATUS adapter_prepare(struct adapter *adapter)
         !NT_SUCCESS(status = receiver_index_initialize(adapter)) ||
         !NT_SUCCESS(status = batch_initialize(adapter)) ||
         !NT_SUCCESS(status = handshake_work_initialize(adapter)) ||
-        !NT_SUCCESS(status = wheel_initialize(adapter, peer_timers_expired)))
+        !NT_SUCCESS(status = wheel_initialize(adapter)))
         return status;
     return route_initialize(adapter);
 }
@@ -163,9 +167,11 @@ void adapter_release(struct adapter *adapter)
     ExReleaseRundownProtection(&adapter->control_rundown);
 }
 
-void adapter_copy_identity(struct adapter *adapter, struct identity *copy)
+uint32_t adapter_copy_identity(struct adapter *adapter, struct identity *copy)
 {
     KIRQL irql = KeAcquireSpinLockRaiseToDpc(&adapter->identity_lock);
+    uint32_t generation = adapter->identity_generation;
     identity_copy(copy, &adapter->identity);
     KeReleaseSpinLock(&adapter->identity_lock, irql);
+    return generation;
 }

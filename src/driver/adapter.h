@@ -30,6 +30,13 @@ struct peer;
 
 enum miniport_state { MINIPORT_HALTED, MINIPORT_PAUSED, MINIPORT_RUNNING };
 
+/* Opens sockets again that the system took away (udp_socket.c). */
+struct socket_recovery {
+    struct work work;
+    struct wheel_entry retry;
+    uint32_t attempts; /* failed so far, under config_lock */
+};
+
 struct adapter {
     LIST_ENTRY link; /* driver.adapters */
     NDIS_HANDLE miniport;
@@ -40,8 +47,9 @@ struct adapter {
     /* ---- state (state.c) ---- */
     KSPIN_LOCK state_lock;
     volatile enum miniport_state miniport_state;
-    volatile bool up;       /* STATE verb; data flows when running and up */
-    volatile bool removing; /* control refuses; cleared by CANCEL_REMOVE */
+    volatile bool up;        /* STATE verb; data flows when running and up */
+    volatile bool removing;  /* control refuses; cleared by CANCEL_REMOVE */
+    volatile bool suspended; /* the system sleeps: no keys are made or kept */
     /* transmit: one per NBL chain accepted; receive: one per indication under way and one per batch that
      * the stack has not given back.  Pause waits for both,
      * restart begins them anew. */
@@ -53,9 +61,10 @@ struct adapter {
      * ---- */
     KMUTEX config_lock;
     struct identity identity;
-    KSPIN_LOCK identity_lock; /* handshakes copy the identity under it */
-    uint16_t listen_port;     /* host order, as configured or chosen */
-    PEPROCESS socket_owner;   /* process that issued Up; referenced */
+    uint32_t identity_generation; /* counts its changes, from 1 */
+    KSPIN_LOCK identity_lock;     /* of both; handshakes copy the identity under it */
+    uint16_t listen_port;         /* host order, as configured or chosen */
+    PEPROCESS socket_owner;       /* process that issued Up; referenced */
     struct peer_table *peers;
     uint32_t peer_count;
     uint64_t next_peer_id; /* for the log */
@@ -66,6 +75,7 @@ struct adapter {
 
     /* ---- parts ---- */
     struct udp_socket *volatile socket4, *volatile socket6; /* read in an epoch or under their rundown */
+    struct socket_recovery socket_recovery;
     struct batch_caches *batches;
     struct handshake_queue *handshakes;
     struct under_load under_load;
@@ -90,8 +100,8 @@ void adapter_destroy(struct adapter *adapter);
  * ours, halting). */
 struct adapter *adapter_from_device(DEVICE_OBJECT *device);
 void adapter_release(struct adapter *adapter);
-/* The caller wipes the copy.  IRQL <= DISPATCH_LEVEL. */
-void adapter_copy_identity(struct adapter *adapter, struct identity *copy);
+/* Returns the copy's generation; the caller wipes the copy.  IRQL <= DISPATCH_LEVEL. */
+uint32_t adapter_copy_identity(struct adapter *adapter, struct identity *copy);
 
 /* ---- receiver indexes (receiver_index.c): protocol/index_table.h with this adapter's lock and growing
  * memory ---- */

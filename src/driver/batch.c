@@ -227,14 +227,16 @@ static void batch_destroy(struct batch_caches *caches, struct batch *batch)
         rx_destroy(caches, CONTAINING_RECORD(batch, struct rx_batch, batch));
 }
 
-/* The adapter may be gone as soon as the last batch is no longer counted as out: that comes last. */
+/* What comes back to an adapter that is down or suspended is not kept: it may hold plaintext. The adapter may
+ * be gone as soon as the last batch is no longer counted as out: that comes last. */
 static void batch_put(struct batch *batch)
 {
     struct batch_cache *cache = batch->home;
     struct batch_caches *caches = batch->adapter->batches;
     uint32_t class = batch->class;
     const volatile int64_t *memory = class < TX_CLASSES ? &caches->tx_memory : &caches->rx_memory;
-    if (__atomic_load_n(memory, __ATOMIC_RELAXED) > CACHED_BYTES)
+    if (__atomic_load_n(memory, __ATOMIC_RELAXED) > CACHED_BYTES || !batch->adapter->up ||
+        batch->adapter->suspended)
         batch_destroy(caches, batch);
     else
         InterlockedPushEntrySList(&cache->lists[class], &batch->link);
@@ -302,6 +304,18 @@ static int32_t batches_out(const struct batch_caches *caches)
     return out;
 }
 
+void batch_trim(struct adapter *adapter)
+{
+    struct batch_caches *caches = adapter->batches;
+    for (uint32_t i = 0; i < driver.cpus; i++) {
+        for (uint32_t class = 0; class < CLASSES; class ++) {
+            SLIST_ENTRY *entry;
+            while ((entry = InterlockedPopEntrySList(&caches->cpus[i].lists[class])) != NULL)
+                batch_destroy(caches, CONTAINING_RECORD(entry, struct batch, link));
+        }
+    }
+}
+
 void batch_uninitialize(struct adapter *adapter)
 {
     LARGE_INTEGER pause = {.QuadPart = -10000}; /* 1 ms */
@@ -310,13 +324,7 @@ void batch_uninitialize(struct adapter *adapter)
         return;
     while (batches_out(caches) != 0)
         KeDelayExecutionThread(KernelMode, FALSE, &pause);
-    for (uint32_t i = 0; i < driver.cpus; i++) {
-        for (uint32_t class = 0; class < CLASSES; class ++) {
-            SLIST_ENTRY *entry;
-            while ((entry = InterlockedPopEntrySList(&caches->cpus[i].lists[class])) != NULL)
-                batch_destroy(caches, CONTAINING_RECORD(entry, struct batch, link));
-        }
-    }
+    batch_trim(adapter);
     NdisFreeNetBufferListPool(caches->nbl_pool);
     memory_free(MEMORY_ADAPTER, caches, caches_bytes());
     adapter->batches = NULL;

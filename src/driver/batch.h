@@ -21,9 +21,12 @@
 #define MESSAGE_PADDING_MAX_BYTES 15
 /* Messages of a transmit batch in all: what one segmented send can take over IPv6 (65535 - 40 - 8). */
 #define BATCH_MESSAGES_MAX_BYTES 65487
-/* The largest UDP payload over IPv4, and the largest packet that still fits into it. */
-#define DATAGRAM_MAX_BYTES  65507
-#define PLAINTEXT_MAX_BYTES (DATAGRAM_MAX_BYTES - MESSAGE_OVERHEAD_BYTES)
+/* The largest UDP payloads (65535 less the UDP header, over IPv4 less its own as well), and the largest
+ * packets that fit into them. */
+#define DATAGRAM_MAX_BYTES     65527
+#define DATAGRAM_V4_MAX_BYTES  65507
+#define PLAINTEXT_MAX_BYTES    (DATAGRAM_MAX_BYTES - MESSAGE_OVERHEAD_BYTES)
+#define PLAINTEXT_V4_MAX_BYTES (DATAGRAM_V4_MAX_BYTES - MESSAGE_OVERHEAD_BYTES)
 
 struct adapter;
 struct batch_cache;
@@ -113,6 +116,9 @@ struct rx_batch {
 NTSTATUS batch_initialize(struct adapter *adapter); /* PASSIVE_LEVEL */
 /* Waits until every batch is back.  PASSIVE_LEVEL. */
 void batch_uninitialize(struct adapter *adapter);
+/* Frees what the lists hold: the plaintext of the last packets received must not stay there for ever.  IRQL
+ * <= DISPATCH_LEVEL. */
+void batch_trim(struct adapter *adapter);
 /* Room for at least one packet of `plaintext` bytes, and for up to `packets` of them (and BATCH_PACKETS) with
  * `plaintext` bytes in all (and BATCH_PLAINTEXT_BYTES): look at `limit` and tx_batch_room. */
 struct tx_batch *tx_batch_allocate(struct adapter *adapter, uint32_t packets, uint32_t plaintext);

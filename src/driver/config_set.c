@@ -49,13 +49,18 @@ static void remove_all_peers(struct adapter *adapter)
         peer_remove(CONTAINING_RECORD(adapter->peer_list.Flink, struct peer, link));
 }
 
-/* Every peer's static-static secret follows the identity, and its sessions stop sending. */
-static void identity_changed(struct adapter *adapter, const struct identity *identity, bool flush)
+/* Every peer's static-static secret of the former identity is erased (the next handshake computes the new
+ * one), and its sessions stop sending. */
+static void identity_changed(struct adapter *adapter, bool flush)
 {
+    struct identity none;
+    identity_init(&none);
     for (LIST_ENTRY *link = adapter->peer_list.Flink; link != &adapter->peer_list; link = link->Flink) {
         struct peer *peer = CONTAINING_RECORD(link, struct peer, link);
         ExAcquireFastMutex(&peer->handshake_lock);
-        uint32_t released = handshake_set_identity(&peer->handshake, identity);
+        /* A handshake that has followed meanwhile has made a new secret already: the same work once more. */
+        uint32_t released = handshake_set_identity(&peer->handshake, &none);
+        peer->identity_generation = 0;
         ExReleaseFastMutex(&peer->handshake_lock);
         receiver_index_remove(adapter, released);
         peer_expire_sessions(peer);
@@ -83,13 +88,14 @@ static void set_private_key(struct adapter *adapter, const uint8_t key[PRIVATE_K
     }
     KIRQL irql = KeAcquireSpinLockRaiseToDpc(&adapter->identity_lock);
     identity_copy(&adapter->identity, &identity);
+    adapter->identity_generation += adapter->identity_generation == UINT32_MAX ? 2 : 1; /* never 0 */
     KeReleaseSpinLock(&adapter->identity_lock, irql);
 
     irql = ExAcquireSpinLockExclusive(&adapter->cookie_lock);
     cookie_checker_set_identity(&adapter->cookie_checker, identity.present ? identity.public_key : NULL);
     ExReleaseSpinLockExclusive(&adapter->cookie_lock, irql);
 
-    identity_changed(adapter, &identity, !had_key && adapter->up);
+    identity_changed(adapter, !had_key && adapter->up);
     secure_zero(&identity, sizeof(identity));
 }
 
@@ -171,7 +177,7 @@ static NTSTATUS add_peer(struct adapter *adapter, const uint8_t public_key[PUBLI
     peer_reference(peer); /* the list's is the first one; this one is the caller's */
     InsertTailList(&adapter->peer_list, &peer->link);
     adapter->peer_count++;
-    if (adapter->up)
+    if (adapter->up && !adapter->suspended)
         peer_timers_start(peer);
     *added = peer;
     return STATUS_SUCCESS;

@@ -12,6 +12,18 @@
 
 /* ---- common ---- */
 
+/* The present identity, and the peer's static-static secret made to belong to it: the two are always used
+ * together.  What was begun under another identity is given up.  Handshake lock held; the caller wipes
+ * `identity` and removes the index returned. */
+static uint32_t follow_identity(struct peer *peer, struct identity *identity)
+{
+    uint32_t generation = adapter_copy_identity(peer->adapter, identity);
+    if (peer->identity_generation == generation)
+        return INDEX_NONE;
+    peer->identity_generation = generation;
+    return handshake_set_identity(&peer->handshake, identity);
+}
+
 static void source_bytes(const SOCKADDR_INET *from, uint8_t source[COOKIE_SOURCE_BYTES])
 {
     __builtin_memset(source, 0, COOKIE_SOURCE_BYTES);
@@ -59,7 +71,7 @@ static void received_from_peer(struct peer *peer, const struct handshake_message
  * lock held. */
 static bool begin_session(struct peer *peer, uint64_t now_ns)
 {
-    if (peer->removed || !peer->adapter->up)
+    if (peer->removed || !peer->adapter->up || peer->adapter->suspended)
         return false;
     struct session_object *session = session_object_create(peer);
     if (!session) {
@@ -135,19 +147,25 @@ static bool pass_macs(struct adapter *adapter, const struct handshake_message *m
 
 /* Second half of an initiation, the response and its session, under the peer's lock.  True: `response` is to
  * be sent. */
-static bool respond(struct peer *peer, struct initiation *initiation, struct message_response *response)
+static bool respond(struct peer *peer, struct initiation *initiation, uint32_t generation,
+                    struct message_response *response)
 {
     struct adapter *adapter = peer->adapter;
     uint8_t ephemeral[PRIVATE_KEY_BYTES];
-    uint32_t released = INDEX_NONE, index = INDEX_NONE;
+    uint32_t abandoned, released = INDEX_NONE, index = INDEX_NONE;
     uint64_t now_ns = time_now_ns();
     bool begun = false, no_index = false;
+    struct identity identity;
     random_bytes(ephemeral, sizeof(ephemeral));
 
     ExAcquireFastMutex(&peer->handshake_lock);
+    abandoned = follow_identity(peer, &identity);
+    secure_zero(&identity, sizeof(identity));
+    /* An initiation to a key that we no longer have was opened just before that changed. */
     enum handshake_result result =
-        peer->removed ? HANDSHAKE_WRONG_PEER
-                      : handshake_consume_initiation(&peer->handshake, initiation, now_ns, &released);
+        peer->removed || peer->identity_generation != generation
+            ? HANDSHAKE_WRONG_PEER
+            : handshake_consume_initiation(&peer->handshake, initiation, now_ns, &released);
     if (result == HANDSHAKE_OK) {
         index = receiver_index_insert(adapter, peer, INDEX_KIND_HANDSHAKE);
         no_index = index == INDEX_NONE;
@@ -166,6 +184,7 @@ static bool respond(struct peer *peer, struct initiation *initiation, struct mes
 
     initiation_clear(initiation);
     secure_zero(ephemeral, sizeof(ephemeral));
+    receiver_index_remove(adapter, abandoned);
     receiver_index_remove(adapter, released);
     if (!begun) {
         receiver_index_remove(adapter, index);
@@ -181,7 +200,7 @@ static void process_initiation(struct adapter *adapter, const struct handshake_m
 {
     struct identity identity;
     struct initiation initiation;
-    adapter_copy_identity(adapter, &identity);
+    uint32_t generation = adapter_copy_identity(adapter, &identity);
     enum handshake_result result =
         initiation_open(&initiation, &identity, (const struct message_initiation *)message->bytes);
     secure_zero(&identity, sizeof(identity));
@@ -197,7 +216,7 @@ static void process_initiation(struct adapter *adapter, const struct handshake_m
         return;
     }
     struct message_response response;
-    if (respond(peer, &initiation, &response)) {
+    if (respond(peer, &initiation, generation, &response)) {
         received_from_peer(peer, message);
         log_line_limited(adapter, LOG_INFORMATION,
                          "Received handshake initiation from peer %llu (%pI), answering", peer->id,
@@ -230,26 +249,27 @@ void handshake_send_initiation(struct peer *peer)
     KeQuerySystemTimePrecise(&system_time);
     tai64n_from_system_time(timestamp, (uint64_t)system_time.QuadPart);
     random_bytes(ephemeral, sizeof(ephemeral));
-    adapter_copy_identity(adapter, &identity);
 
-    uint32_t released = INDEX_NONE;
+    uint32_t abandoned = INDEX_NONE, released = INDEX_NONE;
     uint32_t index = receiver_index_insert(adapter, peer, INDEX_KIND_HANDSHAKE);
     bool made = false;
     if (index != INDEX_NONE) {
         ExAcquireFastMutex(&peer->handshake_lock);
+        abandoned = follow_identity(peer, &identity);
         /* Down and removal erase the handshake under this lock, after they have said so: nothing is left
          * behind. */
-        made = adapter->up && !peer->removed &&
+        made = adapter->up && !adapter->suspended && !peer->removed &&
                handshake_create_initiation(&peer->handshake, &identity, index, ephemeral, timestamp, &message,
                                            &released) == HANDSHAKE_OK;
         if (made)
             cookie_maker_add_macs(&peer->cookie, &message, sizeof(message), now_ns);
         ExReleaseFastMutex(&peer->handshake_lock);
+        secure_zero(&identity, sizeof(identity));
     } else {
         drop_count(adapter, DROP_HS_MEMORY, 1);
     }
-    secure_zero(&identity, sizeof(identity));
     secure_zero(ephemeral, sizeof(ephemeral));
+    receiver_index_remove(adapter, abandoned);
     receiver_index_remove(adapter, released);
     if (!made) {
         receiver_index_remove(adapter, index);
@@ -287,9 +307,9 @@ static void process_response(struct adapter *adapter, const struct handshake_mes
     uint64_t now_ns = time_now_ns();
     uint32_t index = INDEX_NONE;
     bool begun = false;
-    adapter_copy_identity(adapter, &identity);
 
     ExAcquireFastMutex(&peer->handshake_lock);
+    uint32_t abandoned = follow_identity(peer, &identity);
     enum handshake_result result = handshake_consume_response(&peer->handshake, &identity, response);
     if (result == HANDSHAKE_OK) {
         begun = begin_session(peer, now_ns);
@@ -298,6 +318,7 @@ static void process_response(struct adapter *adapter, const struct handshake_mes
     }
     ExReleaseFastMutex(&peer->handshake_lock);
     secure_zero(&identity, sizeof(identity));
+    receiver_index_remove(adapter, abandoned);
     receiver_index_remove(adapter, index);
 
     if (begun) {

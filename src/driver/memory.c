@@ -12,7 +12,7 @@ static const struct {
     [MEMORY_DRIVER] = {TAG('D', 'r'), false},   [MEMORY_ADAPTER] = {TAG('A', 'd'), true},
     [MEMORY_PEER] = {TAG('P', 'e'), true},      [MEMORY_SESSION] = {TAG('S', 'e'), true},
     [MEMORY_TRIE] = {TAG('T', 'r'), false},     [MEMORY_TX_BATCH] = {TAG('T', 'x'), false},
-    [MEMORY_RX_BATCH] = {TAG('R', 'x'), false}, [MEMORY_STAGED] = {TAG('S', 't'), true},
+    [MEMORY_RX_BATCH] = {TAG('R', 'x'), true},  [MEMORY_STAGED] = {TAG('S', 't'), true},
     [MEMORY_HANDSHAKE] = {TAG('H', 's'), true}, [MEMORY_SOCKET] = {TAG('S', 'o'), false},
     [MEMORY_CONFIG] = {TAG('C', 'f'), true},
 };

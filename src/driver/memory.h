@@ -14,7 +14,7 @@ enum memory_kind {
     MEMORY_SESSION,   /* WySe: wiped on free */
     MEMORY_TRIE,      /* WyTr */
     MEMORY_TX_BATCH,  /* WyTx */
-    MEMORY_RX_BATCH,  /* WyRx */
+    MEMORY_RX_BATCH,  /* WyRx: plaintext, wiped on free */
     MEMORY_STAGED,    /* WySt: plaintext, wiped on free */
     MEMORY_HANDSHAKE, /* WyHs: wiped on free */
     MEMORY_SOCKET,    /* WySo */

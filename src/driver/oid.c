@@ -307,6 +307,8 @@ static NDIS_STATUS set_power(struct adapter *adapter, NDIS_OID_REQUEST *request)
     NDIS_STATUS status = take_u32(request, &power);
     if (status == NDIS_STATUS_SUCCESS && power == NdisDeviceStateD0)
         state_resumed(adapter);
+    else if (status == NDIS_STATUS_SUCCESS)
+        state_suspended(adapter);
     return status;
 }
 

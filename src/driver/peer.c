@@ -39,7 +39,7 @@ void peer_release(struct peer *peer)
 
 struct peer *peer_create(struct adapter *adapter, const uint8_t public_key[32])
 {
-    struct identity identity;
+    struct identity none;
     if (!ExAcquireRundownProtection(&adapter->peer_rundown))
         return NULL;
     struct peer *peer = memory_allocate(MEMORY_PEER, sizeof(*peer));
@@ -56,16 +56,17 @@ struct peer *peer_create(struct adapter *adapter, const uint8_t public_key[32])
     KeInitializeSpinLock(&peer->staged_lock);
     KeInitializeSpinLock(&peer->timer_lock);
 
-    adapter_copy_identity(adapter, &identity);
-    handshake_init(&peer->handshake, &identity, public_key); /* a low-order key is legal configuration */
-    secure_zero(&identity, sizeof(identity));
+    /* Without an identity: the first handshake computes the static-static secret, so that ten thousand peers
+     * are configured without ten thousand Diffie-Hellmans. */
+    identity_init(&none);
+    handshake_init(&peer->handshake, &none, public_key);
     cookie_maker_init(&peer->cookie, public_key);
     session_set_init(&peer->sessions);
     endpoint_initialize(&peer->endpoint);
     order_initialize(&peer->tx_order);
     order_initialize(&peer->rx_order);
     allowed_ips_peer_init(&peer->allowed);
-    wheel_entry_initialize(&peer->timer);
+    wheel_entry_initialize(&peer->timer, peer_timers_expired);
     peer_timers_initialize(peer);
     handshake_work_initialize_peer(peer);
     route_initialize_peer(peer);

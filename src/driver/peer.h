@@ -41,6 +41,7 @@ struct peer {
     /* ---- handshake: PASSIVE_LEVEL, under handshake_lock ---- */
     FAST_MUTEX handshake_lock;
     struct handshake handshake;
+    uint32_t identity_generation; /* of the handshake's static-static secret; 0: not computed yet */
     struct cookie_maker cookie;
     volatile uint64_t last_handshake_filetime; /* 100 ns since 1601, 0 = never */
     struct work initiation_work;               /* sends an initiation; holds a reference while queued */

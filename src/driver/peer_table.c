@@ -1,24 +1,48 @@
 /* Peers by public key: a hash table keyed with SipHash, so that nobody can choose keys that share a bucket.
  * Only handshakes and configuration look here, never the data path; it doubles when there are more peers than
- * buckets. */
+ * buckets, a few buckets at a time, so that nobody holds the lock for long. */
 #include "driver.h"
 #include "memory.h"
 #include "peer.h"
 #include "protocol/siphash.h"
 
 #define BUCKETS_FIRST 64
+/* Buckets moved under the lock in one go. */
+#define BUCKETS_MOVED_MAX 32
+
+struct buckets {
+    uint32_t count; /* a power of two */
+    struct peer **heads;
+};
 
 struct peer_table {
     EX_SPIN_LOCK lock;
-    uint32_t bucket_count; /* a power of two */
-    struct peer **buckets;
+    struct buckets present;
+    struct buckets former; /* while the table grows; its first `moved` buckets are empty already */
+    uint32_t moved;
     uint8_t key[SIPHASH_KEY_BYTES];
 };
 
 static struct peer **bucket_of(struct peer_table *table, const uint8_t public_key[32])
 {
     uint64_t hash = siphash24(table->key, public_key, PUBLIC_KEY_BYTES);
-    return &table->buckets[hash & (table->bucket_count - 1)];
+    uint32_t former = (uint32_t)hash & (table->former.count - 1);
+    if (table->former.heads && former >= table->moved)
+        return &table->former.heads[former];
+    return &table->present.heads[hash & (table->present.count - 1)];
+}
+
+static bool buckets_create(struct buckets *buckets, uint32_t count)
+{
+    buckets->count = count;
+    buckets->heads = memory_allocate(MEMORY_ADAPTER, (size_t)count * sizeof(struct peer *));
+    return buckets->heads != NULL;
+}
+
+static void buckets_destroy(struct buckets *buckets)
+{
+    memory_free(MEMORY_ADAPTER, buckets->heads, (size_t)buckets->count * sizeof(struct peer *));
+    *buckets = (struct buckets){0};
 }
 
 NTSTATUS peer_table_create(struct adapter *adapter)
@@ -26,9 +50,7 @@ NTSTATUS peer_table_create(struct adapter *adapter)
     struct peer_table *table = memory_allocate(MEMORY_ADAPTER, sizeof(*table));
     if (!table)
         return STATUS_INSUFFICIENT_RESOURCES;
-    table->bucket_count = BUCKETS_FIRST;
-    table->buckets = memory_allocate(MEMORY_ADAPTER, BUCKETS_FIRST * sizeof(struct peer *));
-    if (!table->buckets) {
+    if (!buckets_create(&table->present, BUCKETS_FIRST)) {
         memory_free(MEMORY_ADAPTER, table, sizeof(*table));
         return STATUS_INSUFFICIENT_RESOURCES;
     }
@@ -42,20 +64,16 @@ void peer_table_destroy(struct adapter *adapter)
     struct peer_table *table = adapter->peers;
     if (!table)
         return;
-    memory_free(MEMORY_ADAPTER, table->buckets, table->bucket_count * sizeof(struct peer *));
+    buckets_destroy(&table->present);
     memory_free(MEMORY_ADAPTER, table, sizeof(*table));
     adapter->peers = NULL;
 }
 
-/* Lock held exclusively.  Without memory the table stays as it is and only its chains grow. */
-static struct peer **table_grow(struct peer_table *table, struct peer **larger, uint32_t count)
+/* Lock held exclusively.  Moves some of the former buckets; true: all are moved. */
+static bool move_some(struct peer_table *table)
 {
-    struct peer **old = table->buckets;
-    uint32_t old_count = table->bucket_count;
-    table->buckets = larger;
-    table->bucket_count = count;
-    for (uint32_t i = 0; i < old_count; i++) {
-        struct peer *peer = old[i];
+    for (uint32_t i = 0; i < BUCKETS_MOVED_MAX && table->moved < table->former.count; i++) {
+        struct peer *peer = table->former.heads[table->moved++];
         while (peer) {
             struct peer *next = peer->hash_next;
             struct peer **bucket = bucket_of(table, peer->handshake.remote_static);
@@ -64,27 +82,45 @@ static struct peer **table_grow(struct peer_table *table, struct peer **larger, 
             peer = next;
         }
     }
-    return old;
+    return table->moved == table->former.count;
+}
+
+/* config_lock held.  Without memory the table stays as it is and only its chains grow. */
+static void table_grow(struct peer_table *table)
+{
+    struct buckets former, larger;
+    bool done = false;
+    if (!buckets_create(&larger, table->present.count * 2))
+        return;
+    KIRQL irql = ExAcquireSpinLockExclusive(&table->lock);
+    table->former = table->present;
+    table->present = larger;
+    table->moved = 0;
+    ExReleaseSpinLockExclusive(&table->lock, irql);
+    while (!done) {
+        irql = ExAcquireSpinLockExclusive(&table->lock);
+        done = move_some(table);
+        if (done) {
+            former = table->former;
+            table->former = (struct buckets){0};
+        }
+        ExReleaseSpinLockExclusive(&table->lock, irql);
+    }
+    buckets_destroy(&former);
 }
 
 NTSTATUS peer_table_insert(struct adapter *adapter, struct peer *peer)
 {
     struct peer_table *table = adapter->peers;
-    uint32_t old_count = table->bucket_count; /* changes only under config_lock, which the caller holds */
-    struct peer **larger = NULL;
     if (adapter->peer_count >= PEERS_PER_ADAPTER)
         return STATUS_TOO_MANY_NODES;
-    if (adapter->peer_count >= old_count)
-        larger = memory_allocate(MEMORY_ADAPTER, (size_t)old_count * 2 * sizeof(struct peer *));
-
+    if (adapter->peer_count >= table->present.count)
+        table_grow(table);
     KIRQL irql = ExAcquireSpinLockExclusive(&table->lock);
-    struct peer **unused = larger ? table_grow(table, larger, old_count * 2) : NULL;
     struct peer **bucket = bucket_of(table, peer->handshake.remote_static);
     peer->hash_next = *bucket;
     *bucket = peer;
     ExReleaseSpinLockExclusive(&table->lock, irql);
-
-    memory_free(MEMORY_ADAPTER, unused, old_count * sizeof(struct peer *));
     return STATUS_SUCCESS;
 }
 

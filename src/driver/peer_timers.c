@@ -1,5 +1,6 @@
 /* A peer's timers: the stored times and the policy are the protocol's (timer_policy.h), the wheel says when
  * to look, and what is due is done here or handed to a worker. */
+#include "batch.h"
 #include "driver.h"
 #include "handshake_work.h"
 #include "peer.h"
@@ -9,6 +10,7 @@ static void erase_run(struct work *work)
 {
     struct peer *peer = CONTAINING_RECORD(work, struct peer, erase_work);
     peer_erase_keys(peer);
+    batch_trim(peer->adapter); /* nor is there any use for what the peer has said */
     peer_release(peer);
 }
 

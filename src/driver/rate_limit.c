@@ -4,13 +4,13 @@
 #include "memory.h"
 #include "protocol/rate_limiter.h"
 
-#define COLLECT_INTERVAL_NS NS_PER_SECOND
+/* Buckets looked through for idle sources with each question: a round takes 512 questions. */
+#define COLLECT_BUCKETS 64
 
 static struct {
     KSPIN_LOCK lock;
     struct rate_limiter limiter;
     void *memory;
-    uint64_t collected_ns;
 } limit;
 
 void rate_limit_initialize(void)
@@ -52,10 +52,7 @@ bool rate_limit_allow(const SOCKADDR_INET *from, uint64_t now_ns)
     if (!table_ensure())
         return false;
     KIRQL irql = KeAcquireSpinLockRaiseToDpc(&limit.lock);
-    if (now_ns - limit.collected_ns >= COLLECT_INTERVAL_NS) {
-        rate_limiter_collect(&limit.limiter, now_ns);
-        limit.collected_ns = now_ns;
-    }
+    rate_limiter_collect_some(&limit.limiter, COLLECT_BUCKETS, now_ns);
     bool allowed =
         from->si_family == AF_INET
             ? rate_limiter_allow_v4(&limit.limiter, (const uint8_t *)&from->Ipv4.sin_addr, now_ns)

@@ -63,29 +63,36 @@ void receiver_index_uninitialize(struct adapter *adapter)
     adapter->indexes.slots = NULL;
 }
 
-/* Index lock held.  False: no memory, or the table has its largest size. */
-static bool table_grow(struct adapter *adapter)
+/* Doubles a table that has `capacity` slots; somebody else may have done so meanwhile.  False: no memory, or
+ * the table has its largest size. */
+static bool table_grow(struct adapter *adapter, uint32_t capacity)
 {
-    struct index_block *block = block_allocate(block_of(adapter->indexes.slots)->capacity * 2);
+    struct index_block *block = block_allocate(capacity * 2);
+    void *old = NULL;
     if (!block)
         return false;
-    void *old = index_table_grow(&adapter->indexes, block->slots, block->capacity);
-    if (!old) {
+    KIRQL irql = KeAcquireSpinLockRaiseToDpc(&adapter->index_lock);
+    bool grown = block_of(adapter->indexes.slots)->capacity > capacity;
+    if (!grown)
+        old = index_table_grow(&adapter->indexes, block->slots, block->capacity);
+    KeReleaseSpinLock(&adapter->index_lock, irql);
+    if (old)
+        epoch_defer(&block_of(old)->epoch, block_release);
+    else
         block_free(block);
-        return false;
-    }
-    epoch_defer(&block_of(old)->epoch, block_release);
-    return true;
+    return grown || old;
 }
 
 uint32_t receiver_index_insert(struct adapter *adapter, void *object, enum index_kind kind)
 {
-    KIRQL irql = KeAcquireSpinLockRaiseToDpc(&adapter->index_lock);
-    uint32_t index = index_table_insert(&adapter->indexes, object, kind);
-    if (index == INDEX_NONE && table_grow(adapter))
-        index = index_table_insert(&adapter->indexes, object, kind);
-    KeReleaseSpinLock(&adapter->index_lock, irql);
-    return index;
+    for (;;) {
+        KIRQL irql = KeAcquireSpinLockRaiseToDpc(&adapter->index_lock);
+        uint32_t capacity = block_of(adapter->indexes.slots)->capacity;
+        uint32_t index = index_table_insert(&adapter->indexes, object, kind);
+        KeReleaseSpinLock(&adapter->index_lock, irql);
+        if (index != INDEX_NONE || !table_grow(adapter, capacity))
+            return index;
+    }
 }
 
 bool receiver_index_replace(struct adapter *adapter, uint32_t index, void *object, enum index_kind kind)

@@ -16,6 +16,7 @@
 struct route_state {
     struct adapter *adapter;
     volatile uint32_t generation;
+    volatile uint32_t removal_generation; /* of the last change that took an address away; 0: none yet */
     HANDLE route_change, address_change, interface_change;
     struct work mtu_work;
 };
@@ -52,10 +53,12 @@ static void mtu_run(struct work *work)
 
 /* ---- change notifications; any of their threads, IRQL <= DISPATCH_LEVEL ---- */
 
-static void bump(struct route_state *routes)
+static uint32_t bump(struct route_state *routes)
 {
-    if (__atomic_add_fetch(&routes->generation, 1, __ATOMIC_RELAXED) == 0)
-        __atomic_add_fetch(&routes->generation, 1, __ATOMIC_RELAXED);
+    uint32_t generation = __atomic_add_fetch(&routes->generation, 1, __ATOMIC_RELAXED);
+    if (generation == 0)
+        generation = __atomic_add_fetch(&routes->generation, 1, __ATOMIC_RELAXED);
+    return generation;
 }
 
 static VOID NTAPI route_changed(PVOID context, PMIB_IPFORWARD_ROW2 row, MIB_NOTIFICATION_TYPE type)
@@ -65,7 +68,10 @@ static VOID NTAPI route_changed(PVOID context, PMIB_IPFORWARD_ROW2 row, MIB_NOTI
 
 static VOID NTAPI address_changed(PVOID context, PMIB_UNICASTIPADDRESS_ROW row, MIB_NOTIFICATION_TYPE type)
 {
-    bump(context);
+    struct route_state *routes = context;
+    uint32_t generation = bump(routes);
+    if (type == MibDeleteInstance)
+        __atomic_store_n(&routes->removal_generation, generation, __ATOMIC_RELAXED);
 }
 
 static VOID NTAPI interface_changed(PVOID context, PMIB_IPINTERFACE_ROW row, MIB_NOTIFICATION_TYPE type)
@@ -125,6 +131,13 @@ uint32_t route_generation(const struct adapter *adapter)
     return __atomic_load_n(&adapter->routes->generation, __ATOMIC_RELAXED);
 }
 
+bool route_source_doubtful(const struct adapter *adapter, const struct endpoint *endpoint)
+{
+    uint32_t removal = __atomic_load_n(&adapter->routes->removal_generation, __ATOMIC_RELAXED);
+    return endpoint->route_generation != 0 && removal != 0 &&
+           (int32_t)(removal - endpoint->route_generation) > 0;
+}
+
 /* ---- resolution ---- */
 
 static const uint8_t *address_bytes(const SOCKADDR_INET *address)
@@ -142,25 +155,57 @@ static bool prefix_matches(const uint8_t *prefix, const uint8_t *address, uint32
     return !rest || ((prefix[whole] ^ address[whole]) >> (8 - rest)) == 0;
 }
 
-/* Operational, with its metric. */
-static bool interface_usable(const NET_LUID *luid, ADDRESS_FAMILY family, MIB_IF_ROW2 *scratch,
-                             uint32_t *metric)
+/* What is known of the interfaces in one resolution: many routes lead over few of them, and each question
+ * takes tens of thousands of cycles. */
+#define INTERFACES_KNOWN 8
+struct known_interfaces {
+    uint32_t count;
+    struct {
+        uint64_t luid;
+        uint32_t metric;
+        bool usable;
+    } known[INTERFACES_KNOWN];
+    MIB_IF_ROW2 row; /* too large for a kernel stack */
+};
+
+static bool interface_ask(NET_LUID luid, ADDRESS_FAMILY family, MIB_IF_ROW2 *scratch, uint32_t *metric)
 {
     MIB_IPINTERFACE_ROW row;
     __builtin_memset(scratch, 0, sizeof(*scratch));
-    scratch->InterfaceLuid = *luid;
+    scratch->InterfaceLuid = luid;
+    *metric = 0;
     if (!NT_SUCCESS(GetIfEntry2(scratch)) || scratch->OperStatus != IfOperStatusUp)
         return false;
     InitializeIpInterfaceEntry(&row);
     row.Family = family;
-    row.InterfaceLuid = *luid;
-    *metric = NT_SUCCESS(GetIpInterfaceEntry(&row)) ? row.Metric : 0;
+    row.InterfaceLuid = luid;
+    if (NT_SUCCESS(GetIpInterfaceEntry(&row)))
+        *metric = row.Metric;
     return true;
+}
+
+/* Operational, with its metric. */
+static bool interface_usable(struct known_interfaces *interfaces, NET_LUID luid, ADDRESS_FAMILY family,
+                             uint32_t *metric)
+{
+    uint32_t i = 0;
+    while (i < interfaces->count && interfaces->known[i].luid != luid.Value)
+        i++;
+    if (i == INTERFACES_KNOWN)
+        return interface_ask(luid, family, &interfaces->row, metric);
+    if (i == interfaces->count) {
+        interfaces->known[i].luid = luid.Value;
+        interfaces->known[i].usable =
+            interface_ask(luid, family, &interfaces->row, &interfaces->known[i].metric);
+        interfaces->count++;
+    }
+    *metric = interfaces->known[i].metric;
+    return interfaces->known[i].usable;
 }
 
 /* The row with the longest prefix and then the smallest metric, on a usable interface other than ours. */
 static const MIB_IPFORWARD_ROW2 *best_row(struct adapter *adapter, const MIB_IPFORWARD_TABLE2 *table,
-                                          const SOCKADDR_INET *remote, MIB_IF_ROW2 *scratch)
+                                          const SOCKADDR_INET *remote, struct known_interfaces *interfaces)
 {
     const MIB_IPFORWARD_ROW2 *best = NULL;
     uint64_t best_metric = 0;
@@ -173,7 +218,7 @@ static const MIB_IPFORWARD_ROW2 *best_row(struct adapter *adapter, const MIB_IPF
             continue;
         if (best && row->DestinationPrefix.PrefixLength < best->DestinationPrefix.PrefixLength)
             continue;
-        if (!interface_usable(&row->InterfaceLuid, remote->si_family, scratch, &metric))
+        if (!interface_usable(interfaces, row->InterfaceLuid, remote->si_family, &metric))
             continue;
         uint64_t total = (uint64_t)row->Metric + metric;
         if (!best || row->DestinationPrefix.PrefixLength > best->DestinationPrefix.PrefixLength ||
@@ -190,7 +235,7 @@ NTSTATUS route_resolve(struct adapter *adapter, const SOCKADDR_INET *remote, SOC
 {
     /* MIB rows are too large for a kernel stack. */
     struct {
-        MIB_IF_ROW2 interface;
+        struct known_interfaces interfaces;
         MIB_IPFORWARD_ROW2 route;
     } *scratch = memory_allocate(MEMORY_DRIVER, sizeof(*scratch));
     MIB_IPFORWARD_TABLE2 *table = NULL;
@@ -199,7 +244,7 @@ NTSTATUS route_resolve(struct adapter *adapter, const SOCKADDR_INET *remote, SOC
 
     NTSTATUS status = GetIpForwardTable2(remote->si_family, &table);
     if (NT_SUCCESS(status)) {
-        const MIB_IPFORWARD_ROW2 *row = best_row(adapter, table, remote, &scratch->interface);
+        const MIB_IPFORWARD_ROW2 *row = best_row(adapter, table, remote, &scratch->interfaces);
         if (row) {
             NET_LUID luid = row->InterfaceLuid;
             *ifindex = row->InterfaceIndex;

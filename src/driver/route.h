@@ -14,6 +14,10 @@ void route_uninitialize(struct adapter *adapter); /* waits for running callbacks
 void route_initialize_peer(struct peer *peer);
 uint32_t route_generation(const struct adapter *adapter); /* never 0; bumped by every change */
 
+/* The endpoint's source was resolved before an address was taken away, perhaps this one.  IRQL <=
+ * DISPATCH_LEVEL. */
+bool route_source_doubtful(const struct adapter *adapter, const struct endpoint *endpoint);
+
 /* Longest prefix, then smallest route + interface metric, over interfaces that are up, without our own; then
  * the source address for it.  STATUS_NETWORK_UNREACHABLE when there is none.  PASSIVE_LEVEL. */
 NTSTATUS route_resolve(struct adapter *adapter, const SOCKADDR_INET *remote, SOCKADDR_INET *local,

@@ -50,8 +50,8 @@ bool staged_append(struct peer *peer, const NET_BUFFER *buffer, uint8_t version)
 
     struct staged_packet *dropped = NULL;
     KIRQL irql = KeAcquireSpinLockRaiseToDpc(&peer->staged_lock);
-    /* Down and removal say so before they purge under this lock: nothing is staged behind them. */
-    if (!peer->adapter->up || peer->removed) {
+    /* Down, suspend and removal say so before they purge under this lock: nothing is staged behind them. */
+    if (!peer->adapter->up || peer->adapter->suspended || peer->removed) {
         KeReleaseSpinLock(&peer->staged_lock, irql);
         memory_free(MEMORY_STAGED, packet, sizeof(*packet) + bytes);
         drop_count(peer->adapter, DROP_TX_LINK_DOWN, 1);

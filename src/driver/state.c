@@ -1,5 +1,6 @@
 /* The adapter's state machine; see state.h. */
 #include "state.h"
+#include "batch.h"
 #include "handshake_work.h"
 #include "nt/ob_ps_se.h"
 #include "nt/rtl.h"
@@ -33,6 +34,29 @@ NDIS_STATUS state_pause(struct adapter *adapter)
     return NDIS_STATUS_SUCCESS;
 }
 
+/* Nothing of the traffic so far is left: sessions, handshakes, packets, timers.  config_lock held. */
+static void peers_stop(struct adapter *adapter)
+{
+    for (LIST_ENTRY *link = adapter->peer_list.Flink; link != &adapter->peer_list; link = link->Flink) {
+        struct peer *peer = CONTAINING_RECORD(link, struct peer, link);
+        peer_timers_stop(peer);
+        transmit_purge_staged(peer);
+        peer_erase_keys(peer);
+        endpoint_forget_source(&peer->endpoint);
+    }
+    batch_trim(adapter);
+}
+
+/* config_lock held. */
+static void peers_start(struct adapter *adapter)
+{
+    for (LIST_ENTRY *link = adapter->peer_list.Flink; link != &adapter->peer_list; link = link->Flink) {
+        struct peer *peer = CONTAINING_RECORD(link, struct peer, link);
+        peer_timers_start(peer);
+        transmit_flush_staged(peer);
+    }
+}
+
 NTSTATUS state_up(struct adapter *adapter)
 {
     uint16_t port;
@@ -58,11 +82,8 @@ NTSTATUS state_up(struct adapter *adapter)
     route_request_mtu(adapter);
     oid_indicate_link(adapter, true);
     log_line(adapter, LOG_INFORMATION, "Interface up on port %u", (uint32_t)port);
-    for (LIST_ENTRY *link = adapter->peer_list.Flink; link != &adapter->peer_list; link = link->Flink) {
-        struct peer *peer = CONTAINING_RECORD(link, struct peer, link);
-        peer_timers_start(peer);
-        transmit_flush_staged(peer);
-    }
+    if (!adapter->suspended)
+        peers_start(adapter);
     return STATUS_SUCCESS;
 }
 
@@ -74,13 +95,7 @@ NTSTATUS state_down(struct adapter *adapter)
     oid_indicate_link(adapter, false);
     udp_sockets_close(adapter);
     handshake_work_drain(adapter);
-    for (LIST_ENTRY *link = adapter->peer_list.Flink; link != &adapter->peer_list; link = link->Flink) {
-        struct peer *peer = CONTAINING_RECORD(link, struct peer, link);
-        peer_timers_stop(peer);
-        transmit_purge_staged(peer);
-        peer_erase_keys(peer);
-        endpoint_forget_source(&peer->endpoint);
-    }
+    peers_stop(adapter);
     ObfDereferenceObject(adapter->socket_owner);
     adapter->socket_owner = NULL;
     log_line(adapter, LOG_INFORMATION, "Interface down");
@@ -106,11 +121,26 @@ static void erase_if_expired(struct peer *peer, uint64_t now_ns)
         peer_erase_keys(peer);
 }
 
+void state_suspended(struct adapter *adapter)
+{
+    KeWaitForSingleObject(&adapter->config_lock, Executive, KernelMode, FALSE, NULL);
+    if (!adapter->suspended) {
+        adapter->suspended = true; /* handshakes under way install nothing from here on */
+        peers_stop(adapter);
+    }
+    KeReleaseMutex(&adapter->config_lock, FALSE);
+}
+
 void state_resumed(struct adapter *adapter)
 {
     uint64_t now_ns = time_now_ns();
     KeWaitForSingleObject(&adapter->config_lock, Executive, KernelMode, FALSE, NULL);
-    for (LIST_ENTRY *link = adapter->peer_list.Flink; link != &adapter->peer_list; link = link->Flink)
+    bool slept = adapter->suspended;
+    adapter->suspended = false;
+    if (slept && adapter->up)
+        peers_start(adapter);
+    for (LIST_ENTRY *link = adapter->peer_list.Flink; !slept && link != &adapter->peer_list;
+         link = link->Flink)
         erase_if_expired(CONTAINING_RECORD(link, struct peer, link), now_ns);
     KeReleaseMutex(&adapter->config_lock, FALSE);
     wheel_kick(adapter);

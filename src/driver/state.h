@@ -15,5 +15,9 @@ NTSTATUS state_up(struct adapter *adapter);
 NTSTATUS state_down(struct adapter *adapter);
 /* IRP_MN_QUERY_REMOVE / SURPRISE_REMOVAL, and CANCEL_REMOVE. */
 void state_removing(struct adapter *adapter, bool removing);
-/* Resume from suspend (OID_PNP_SET_POWER D0): sessions older than their limit are erased at once. */
+/* OID_PNP_SET_POWER to anything but D0: the keys of all sessions and handshakes and the packets that wait are
+ * erased, and none are made until the system is back.  PASSIVE_LEVEL. */
+void state_suspended(struct adapter *adapter);
+/* D0.  After a suspend the peers begin anew, as after Up; without one (a sleep that the adapter was not told
+ * of) sessions older than their limit are erased at once.  PASSIVE_LEVEL. */
 void state_resumed(struct adapter *adapter);

@@ -82,13 +82,15 @@ static void deliver(struct batch *batch)
 }
 
 /* Is the source of the endpoint to be resolved before anything can go there?  A stale answer is good enough
- * until a worker has a new one; none, or an old refusal, is not. */
+ * until a worker has a new one; none, or an old refusal, or an address that may be gone, is not. */
 static bool wants_route(struct peer *peer)
 {
     struct endpoint endpoint;
     endpoint_read(&peer->endpoint, &endpoint);
     uint32_t generation = route_generation(peer->adapter);
     if (endpoint.local_ifindex != 0) {
+        if (route_source_doubtful(peer->adapter, &endpoint))
+            return true;
         if (endpoint.route_generation != generation)
             route_request_refresh(peer);
         return false;

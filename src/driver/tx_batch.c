@@ -37,8 +37,10 @@ struct tx_packet *tx_batch_add(struct tx_batch *tx, uint32_t plaintext, uint32_t
 {
     struct tx_packet *packet = &tx->packets[tx->batch.count++];
     uint32_t padding = packet_padding(plaintext, mtu);
-    if (padding > PLAINTEXT_MAX_BYTES - plaintext)
-        padding = PLAINTEXT_MAX_BYTES - plaintext;
+    /* Padding never makes a message too long for the family that carries it, which is not known yet. */
+    uint32_t limit = plaintext <= PLAINTEXT_V4_MAX_BYTES ? PLAINTEXT_V4_MAX_BYTES : PLAINTEXT_MAX_BYTES;
+    if (padding > limit - plaintext)
+        padding = limit - plaintext;
     packet->offset = tx->used;
     packet->plaintext = plaintext;
     packet->padding = padding;

@@ -11,13 +11,19 @@
 
 /* IPv6 must get the port that IPv4 was given; how often another one is tried when it is taken. */
 #define PORT_RETRIES 100
+/* Pauses between attempts to open lost sockets again. */
+#define RECOVERY_FIRST_NS 200000000ull
+#define RECOVERY_MAX_NS   30000000000ull
 
 static NTSTATUS NTAPI receive_from_event(PVOID context, ULONG flags, PWSK_DATAGRAM_INDICATION chain)
 {
     struct udp_socket *socket = context;
     (void)flags;
-    if (!chain) /* the system closed the socket; it is closed on our side by Down */
+    if (!chain) { /* the socket is of no use any more (Microsoft: "PFN_WSK_RECEIVE_FROM_EVENT") */
+        socket->dead = true;
+        work_queue(WORK_CONTROL, &socket->adapter->socket_recovery.work);
         return STATUS_SUCCESS;
+    }
     /* WskCloseSocket must not be called while we have datagrams in our hands: it waits for this as well. */
     if (!udp_socket_hold(socket)) {
         uint32_t count = 0;
@@ -198,6 +204,58 @@ NTSTATUS udp_sockets_open(struct adapter *adapter, uint16_t port, uint16_t *boun
 void udp_sockets_close(struct adapter *adapter)
 {
     publish(adapter, NULL, NULL);
+}
+
+/* ---- recovery: the network stack was restarted, or a protocol was rebound below us ---- */
+
+/* config_lock held. */
+static bool sockets_are_lost(const struct adapter *adapter)
+{
+    const struct udp_socket *socket4 = adapter->socket4, *socket6 = adapter->socket6;
+    return (!socket4 && !socket6) || (socket4 && socket4->dead) || (socket6 && socket6->dead);
+}
+
+static void recovery_run(struct work *work)
+{
+    struct adapter *adapter = CONTAINING_RECORD(work, struct adapter, socket_recovery.work);
+    struct socket_recovery *recovery = &adapter->socket_recovery;
+    uint16_t port;
+    KeWaitForSingleObject(&adapter->config_lock, Executive, KernelMode, FALSE, NULL);
+    if (adapter->up && sockets_are_lost(adapter)) {
+        udp_sockets_close(adapter); /* first: the port is theirs as long as they exist */
+        NTSTATUS status = udp_sockets_open(adapter, adapter->listen_port, &port);
+        if (NT_SUCCESS(status)) {
+            recovery->attempts = 0;
+            log_line(adapter, LOG_WARNING, "The system closed the sockets; opened again on port %u",
+                     (uint32_t)port);
+        } else {
+            if (recovery->attempts == 0)
+                log_line(adapter, LOG_ERROR,
+                         "The system closed the sockets; port %u cannot be opened (status %x), trying again",
+                         (uint32_t)adapter->listen_port, (uint32_t)status);
+            uint64_t pause_ns = RECOVERY_FIRST_NS << (recovery->attempts < 8 ? recovery->attempts : 8);
+            recovery->attempts++;
+            wheel_set(adapter, &recovery->retry,
+                      time_now_ns() + (pause_ns < RECOVERY_MAX_NS ? pause_ns : RECOVERY_MAX_NS));
+        }
+    }
+    KeReleaseMutex(&adapter->config_lock, FALSE);
+}
+
+static void recovery_due(struct wheel_entry *entry)
+{
+    work_queue(WORK_CONTROL, &CONTAINING_RECORD(entry, struct socket_recovery, retry)->work);
+}
+
+void udp_sockets_initialize(struct adapter *adapter)
+{
+    work_initialize(&adapter->socket_recovery.work, recovery_run);
+    wheel_entry_initialize(&adapter->socket_recovery.retry, recovery_due);
+}
+
+void udp_sockets_uninitialize(struct adapter *adapter)
+{
+    work_drain(&adapter->socket_recovery.work);
 }
 
 bool udp_socket_hold(struct udp_socket *socket)

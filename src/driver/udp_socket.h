@@ -17,6 +17,12 @@ NTSTATUS wsk_ensure_registered(void);
 void wsk_initialize(void); /* DriverEntry */
 void wsk_deregister(void); /* unload; every socket is closed. PASSIVE_LEVEL */
 
+/* Sockets that the system takes away are opened again, on the same port, with growing pauses while that
+ * fails. initialize: before the first Up; uninitialize: the wheel is gone, the adapter is down. PASSIVE_LEVEL
+ */
+void udp_sockets_initialize(struct adapter *adapter);
+void udp_sockets_uninitialize(struct adapter *adapter);
+
 /* Opens both sockets (a family that the transport list lacks is left out), v6 on v4's port; port 0 chooses
  * one, with up to 100 retries.  Owner = adapter->socket_owner, for firewall rules.  On success the adapter's
  * sockets are replaced (new bound before old closed) and the port returned.  STATUS_ADDRESS_ALREADY_EXISTS

@@ -9,6 +9,7 @@
 struct udp_socket {
     struct adapter *adapter;
     ADDRESS_FAMILY family;
+    volatile bool dead; /* the system has taken it away: it only wants to be closed */
     PWSK_SOCKET wsk;
     const WSK_PROVIDER_DATAGRAM_DISPATCH *dispatch;
     /* two per send (its completion, and the call itself), one per receive callback and per batch with kept

@@ -10,13 +10,12 @@
 #define WHEEL_BUCKETS 512
 #define WHEEL_TICK_NS 100000000ull
 
-/* Entries expired by one DPC, so that ten thousand at once do not hold a CPU; the rest follows after a tick.
+/* Entries expired by one DPC, so that ten thousand at once do not hold a CPU; the rest follows in the next.
  */
-#define WHEEL_EXPIRE_MAX 256
+#define WHEEL_EXPIRE_MAX 64
 
 struct wheel {
     struct adapter *adapter;
-    void (*expired)(struct wheel_entry *entry);
     KSPIN_LOCK lock;
     LIST_ENTRY buckets[WHEEL_BUCKETS];
     uint64_t done_tick;  /* every tick up to this one was looked at */
@@ -99,7 +98,7 @@ static VOID NTAPI wheel_dpc(PKDPC dpc, PVOID context, PVOID argument1, PVOID arg
         }
         budget--;
         KeReleaseSpinLockFromDpcLevel(&wheel->lock);
-        wheel->expired(entry);
+        entry->expired(entry);
         KeAcquireSpinLockAtDpcLevel(&wheel->lock);
     }
     wheel_arm_next(wheel, now_ns);
@@ -107,13 +106,12 @@ static VOID NTAPI wheel_dpc(PKDPC dpc, PVOID context, PVOID argument1, PVOID arg
     epoch_leave(&guard);
 }
 
-NTSTATUS wheel_initialize(struct adapter *adapter, void (*expired)(struct wheel_entry *entry))
+NTSTATUS wheel_initialize(struct adapter *adapter)
 {
     struct wheel *wheel = memory_allocate(MEMORY_ADAPTER, sizeof(*wheel));
     if (!wheel)
         return STATUS_INSUFFICIENT_RESOURCES;
     wheel->adapter = adapter;
-    wheel->expired = expired;
     KeInitializeSpinLock(&wheel->lock);
     for (uint32_t i = 0; i < WHEEL_BUCKETS; i++)
         InitializeListHead(&wheel->buckets[i]);
@@ -166,9 +164,10 @@ static void entry_link(struct wheel *wheel, struct wheel_entry *entry, uint64_t 
         wheel_arm(wheel, tick, now_ns);
 }
 
-void wheel_entry_initialize(struct wheel_entry *entry)
+void wheel_entry_initialize(struct wheel_entry *entry, void (*expired)(struct wheel_entry *entry))
 {
     InitializeListHead(&entry->link);
+    entry->expired = expired;
 }
 
 static void entry_set(struct adapter *adapter, struct wheel_entry *entry, uint64_t deadline_ns,

@@ -12,12 +12,13 @@ struct adapter;
 struct wheel_entry {
     LIST_ENTRY link; /* empty = not in the wheel */
     uint64_t deadline_ns;
+    void (*expired)(struct wheel_entry *entry); /* DISPATCH_LEVEL, in an epoch */
 };
 
-NTSTATUS wheel_initialize(struct adapter *adapter,
-                          void (*expired)(struct wheel_entry *entry)); /* DISPATCH_LEVEL callback */
+NTSTATUS wheel_initialize(struct adapter *adapter);
 void wheel_uninitialize(struct adapter *adapter); /* no callback runs afterwards. PASSIVE_LEVEL */
-void wheel_entry_initialize(struct wheel_entry *entry);
+/* An entry that `expired` is called for; it is taken out of the wheel before. */
+void wheel_entry_initialize(struct wheel_entry *entry, void (*expired)(struct wheel_entry *entry));
 /* Puts the entry at a deadline (UINT64_MAX: nowhere); `sooner` only when it is not in the wheel or stands
  * later.  Expiry is up to 100 ms late, never early.  IRQL <= DISPATCH_LEVEL. */
 void wheel_set(struct adapter *adapter, struct wheel_entry *entry, uint64_t deadline_ns);

@@ -1,10 +1,12 @@
-/* Workspaces: as many as were ever in use at once, kept on one interlocked list. */
+/* Workspaces: a few are kept on one interlocked list, more are made and freed as they are needed. */
 #include "workspace.h"
 #include "memory.h"
 #include "nt/ke.h"
 
 /* Made at start, so that the first packets do not allocate; more are made when more CPUs ask at once. */
 #define WORKSPACES_AT_START 2
+/* So many wait on the list at most; a list's depth is a hint. */
+#define WORKSPACES_KEPT 64
 
 #define MAP_PRIORITY (NormalPagePriority | MdlMappingNoExecute)
 
@@ -44,7 +46,10 @@ struct workspace *workspace_acquire(void)
 
 void workspace_release(struct workspace *workspace)
 {
-    InterlockedPushEntrySList(&free_list, &workspace->link);
+    if (ExQueryDepthSList(&free_list) < WORKSPACES_KEPT)
+        InterlockedPushEntrySList(&free_list, &workspace->link);
+    else
+        memory_free(MEMORY_DRIVER, workspace, sizeof(*workspace));
 }
 
 /* Goes to the MDL that holds the byte at `*offset`, which becomes relative to it. */

@@ -35,6 +35,7 @@ bool rate_limiter_init(struct rate_limiter *limiter, void *memory, uint32_t capa
     limiter->bucket_mask = bucket_count(capacity) - 1;
     limiter->used = 0;
     limiter->free_head = 0;
+    limiter->next_collected = 0;
     __builtin_memcpy(limiter->key, key, SIPHASH_KEY_BYTES);
     for (uint32_t i = 0; i < capacity; i++) {
         limiter->entries[i] = (struct rate_limiter_entry){.next = i + 1 < capacity ? i + 1 : NONE};
@@ -92,22 +93,32 @@ bool rate_limiter_allow_v6(struct rate_limiter *limiter, const uint8_t address[1
     return allow(limiter, load_be64(address), 6, now_ns);
 }
 
-uint32_t rate_limiter_collect(struct rate_limiter *limiter, uint64_t now_ns)
+static void collect_bucket(struct rate_limiter *limiter, uint32_t *link, uint64_t now_ns)
 {
-    for (uint32_t b = 0; b <= limiter->bucket_mask && limiter->used; b++) {
-        uint32_t *link = &limiter->buckets[b];
-        while (*link != NONE) {
-            uint32_t i = *link;
-            struct rate_limiter_entry *entry = &limiter->entries[i];
-            if (now_ns > entry->last_ns && now_ns - entry->last_ns > RATE_LIMITER_IDLE_NS) {
-                *link = entry->next;
-                entry->next = limiter->free_head;
-                limiter->free_head = i;
-                limiter->used--;
-            } else {
-                link = &entry->next;
-            }
+    while (*link != NONE) {
+        uint32_t i = *link;
+        struct rate_limiter_entry *entry = &limiter->entries[i];
+        if (now_ns > entry->last_ns && now_ns - entry->last_ns > RATE_LIMITER_IDLE_NS) {
+            *link = entry->next;
+            entry->next = limiter->free_head;
+            limiter->free_head = i;
+            limiter->used--;
+        } else {
+            link = &entry->next;
         }
     }
+}
+
+uint32_t rate_limiter_collect_some(struct rate_limiter *limiter, uint32_t buckets, uint64_t now_ns)
+{
+    for (; buckets > 0 && limiter->used; buckets--) {
+        collect_bucket(limiter, &limiter->buckets[limiter->next_collected], now_ns);
+        limiter->next_collected = (limiter->next_collected + 1) & limiter->bucket_mask;
+    }
     return limiter->used;
+}
+
+uint32_t rate_limiter_collect(struct rate_limiter *limiter, uint64_t now_ns)
+{
+    return rate_limiter_collect_some(limiter, limiter->bucket_mask + 1, now_ns);
 }

@@ -2,7 +2,8 @@
  * and a burst of 5 for each IPv4 address and each IPv6 /64, in a bounded table.
  *
  * Concurrency: all functions exclude each other (a lock of the handshake stage, never shared with data).  Any
- * IRQL; allow is O(1) expected, collect O(capacity). */
+ * IRQL; allow is O(1) expected, collect O(capacity),
+ * collect_some O(its argument) expected. */
 #pragma once
 
 #include "protocol/constants.h"
@@ -31,7 +32,7 @@ struct rate_limiter_entry {
 struct rate_limiter {
     struct rate_limiter_entry *entries;
     uint32_t *buckets;
-    uint32_t capacity, bucket_mask, used, free_head;
+    uint32_t capacity, bucket_mask, used, free_head, next_collected;
     uint8_t key[SIPHASH_KEY_BYTES];
 };
 
@@ -48,6 +49,10 @@ bool rate_limiter_init(struct rate_limiter *limiter, void *memory, uint32_t capa
 bool rate_limiter_allow_v4(struct rate_limiter *limiter, const uint8_t address[4], uint64_t now_ns);
 bool rate_limiter_allow_v6(struct rate_limiter *limiter, const uint8_t address[16], uint64_t now_ns);
 
-/* Forgets idle sources; to be called about once a second.  Returns the number of entries left: at 0 the
- * caller may stop calling until the next allow. */
+/* Forgets idle sources of all buckets.  Returns the number of entries left: at 0 the caller may stop calling
+ * until the next allow. */
 uint32_t rate_limiter_collect(struct rate_limiter *limiter, uint64_t now_ns);
+
+/* The same for the next `buckets` buckets only, for callers that must not be long: called with each allow it
+ * comes round before as many sources as there are buckets / `buckets` were new. */
+uint32_t rate_limiter_collect_some(struct rate_limiter *limiter, uint32_t buckets, uint64_t now_ns);

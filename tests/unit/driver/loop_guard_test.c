@@ -30,6 +30,11 @@ VOID NTAPI InitializeSListHead(PSLIST_HEADER head)
     __builtin_memset(head, 0, sizeof(*head));
 }
 
+USHORT NTAPI ExQueryDepthSList(PSLIST_HEADER head)
+{
+    return head->HeaderX64.Words[1] != 0;
+}
+
 PSLIST_ENTRY NTAPI ExpInterlockedPopEntrySList(PSLIST_HEADER head)
 {
     PSLIST_ENTRY entry = (PSLIST_ENTRY)(uintptr_t)head->HeaderX64.Words[1];
