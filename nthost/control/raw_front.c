@@ -6,6 +6,7 @@
 #include "host.h"
 #include "io/file.h"
 #include "ndis/adapter.h"
+#include "netio/netio.h"
 #include "raw_protocol.h"
 
 #include <errno.h>
@@ -367,6 +368,9 @@ static bool serve_plain(struct raw_client *client, struct raw_request *request)
     case RAW_SURPRISE_REMOVE:
         ndis_adapter_surprise_remove(client->adapter);
         return answer_status(client, request, STATUS_SUCCESS_VALUE);
+    case RAW_LOSE_SOCKETS:
+        wsk_sockets_lost();
+        return answer_status(client, request, STATUS_SUCCESS_VALUE);
     case RAW_LINK:
         link[1] = ndis_adapter_link_up(client->adapter);
         return answer(client, request->header.id, RAW_LINK, link, sizeof link, NULL, 0);
@@ -405,6 +409,7 @@ static bool serve_request(struct raw_client *client, struct raw_request *request
     case RAW_LINK:
     case RAW_COUNTERS:
     case RAW_STOP:
+    case RAW_LOSE_SOCKETS:
         return serve_plain(client, request);
     default:
         return refuse(client, request, "operation %u is not known", request->header.operation);

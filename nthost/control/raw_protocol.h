@@ -24,6 +24,7 @@ enum raw_operation {
     RAW_LINK = 12,
     RAW_COUNTERS = 13,
     RAW_STOP = 14,
+    RAW_LOSE_SOCKETS = 15,
 };
 
 struct raw_header {

@@ -47,6 +47,8 @@ struct wsk_socket {
     uint32_t magic;
     uint8_t family; /* 4 or 6 */
     bool bound, closing;
+    bool lost;               /* taken away by the system */
+    struct wsk_socket *next; /* of all open ones */
     bool deliver_pktinfo;
     bool events; /* WskReceiveFromEvent enabled */
     bool static_events;
@@ -96,6 +98,8 @@ WSK_SEND_MESSAGES wsk_send_messages;
 WSK_RELEASE_DATAGRAM_INDICATION_LIST wsk_release;
 void wsk_send_cancel_all(struct wsk_socket *socket);
 void wsk_received(void *socket, struct udp_datagram *datagrams, unsigned count, void *token);
+/* Tells the client that the socket is lost; the caller counts in `inside`.  Loop thread. */
+void wsk_indicate_lost(struct wsk_socket *socket);
 /* Verify mode: has every datagram been released? */
 void wsk_receive_check_closed(struct wsk_socket *socket);
 

@@ -264,6 +264,12 @@ static bool from_remote(const struct wsk_socket *socket, const struct udp_datagr
            memcmp(datagram->from.bytes, socket->remote.bytes, sizeof datagram->from.bytes) == 0;
 }
 
+void wsk_indicate_lost(struct wsk_socket *socket)
+{
+    if (socket->receive_from)
+        indicate(socket, 0, NULL);
+}
+
 /* The edge's callback, on the loop thread at PASSIVE_LEVEL. */
 void wsk_received(void *context, struct udp_datagram *datagrams, unsigned count, void *token)
 {

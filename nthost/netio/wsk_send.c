@@ -269,6 +269,8 @@ NTSTATUS NTAPI wsk_send_to(PWSK_SOCKET Socket, PWSK_BUF Buffer, ULONG Flags, PSO
     send.irp = Irp;
     if (!socket)
         return wsk_irp_result(Irp, STATUS_FILE_CLOSED, 0);
+    if (socket->lost)
+        return wsk_irp_result(Irp, STATUS_CONNECTION_ABORTED, 0);
     if (!prepare(socket, &send, RemoteAddress, ControlInfoLength, ControlInfo, &status))
         return wsk_irp_result(Irp, status, 0);
     send.single = (WSK_BUF_LIST){.Next = NULL, .Buffer = *Buffer};
@@ -288,6 +290,8 @@ NTSTATUS NTAPI wsk_send_messages(PWSK_SOCKET Socket, PWSK_BUF_LIST BufferList, U
     send.irp = Irp;
     if (!socket)
         return wsk_irp_result(Irp, STATUS_FILE_CLOSED, 0);
+    if (socket->lost)
+        return wsk_irp_result(Irp, STATUS_CONNECTION_ABORTED, 0);
     if (!prepare(socket, &send, RemoteAddress, ControlInfoLength, ControlInfo, &status))
         return wsk_irp_result(Irp, status, 0);
     send.rest = BufferList;

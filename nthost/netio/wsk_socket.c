@@ -1,5 +1,6 @@
 /* WSK sockets: creation, options, binding, closing.  Only datagram sockets: this host serves drivers that
  * speak UDP. */
+#include "netio/netio.h"
 #include "nt/io.h"
 #include "wsk_internal.h"
 
@@ -40,6 +41,57 @@ struct wsk_socket *wsk_socket_from(PWSK_SOCKET handle, const char *function)
     return socket;
 }
 
+/* ---- all open sockets ---- */
+
+static struct spin all_lock; /* `all`, and against closing one that is about to be told that it is lost */
+static struct wsk_socket *all;
+
+static void all_remove(struct wsk_socket *socket)
+{
+    spin_lock(&all_lock);
+    struct wsk_socket **link = &all;
+    while (*link && *link != socket)
+        link = &(*link)->next;
+    if (*link)
+        *link = socket->next;
+    spin_unlock(&all_lock);
+}
+
+/* The next socket that is not lost yet, marked and kept open by `inside`, or NULL. */
+static struct wsk_socket *all_take_lost(void)
+{
+    spin_lock(&all_lock);
+    struct wsk_socket *socket = all;
+    while (socket && (socket->lost || socket->closing || !socket->bound))
+        socket = socket->next;
+    if (socket) {
+        socket->lost = true;
+        socket->events = false;
+        __atomic_add_fetch(&socket->inside, 1, __ATOMIC_ACQ_REL);
+    }
+    spin_unlock(&all_lock);
+    return socket;
+}
+
+/* Only those that are open now: what the client opens meanwhile is not lost. */
+static void lose_all(void *context)
+{
+    struct wsk_socket *lost[64];
+    unsigned count = 0;
+    (void)context;
+    while (count < sizeof lost / sizeof lost[0] && (lost[count] = all_take_lost()) != NULL)
+        count++;
+    for (unsigned i = 0; i < count; i++) {
+        wsk_indicate_lost(lost[i]);
+        __atomic_sub_fetch(&lost[i]->inside, 1, __ATOMIC_ACQ_REL);
+    }
+}
+
+void wsk_sockets_lost(void)
+{
+    loop_post(lose_all, NULL);
+}
+
 NTSTATUS NTAPI wsk_socket_create(PWSK_CLIENT Client, ADDRESS_FAMILY AddressFamily, USHORT SocketType,
                                  ULONG Protocol, ULONG Flags, PVOID SocketContext, const VOID *Dispatch,
                                  PEPROCESS OwningProcess, PETHREAD OwningThread,
@@ -71,6 +123,10 @@ NTSTATUS NTAPI wsk_socket_create(PWSK_CLIENT Client, ADDRESS_FAMILY AddressFamil
         free(socket);
         return wsk_irp_result(Irp, wsk_status_of(error), 0);
     }
+    spin_lock(&all_lock);
+    socket->next = all;
+    all = socket;
+    spin_unlock(&all_lock);
     __atomic_add_fetch(&client->sockets, 1, __ATOMIC_RELAXED);
     host_count_add(HOST_SOCKET, 1);
     if (host_options.verify)
@@ -240,6 +296,7 @@ static void bury(struct wsk_socket *socket)
 
 static void close_now(struct wsk_socket *socket)
 {
+    all_remove(socket);
     udp_close(socket->udp); /* waits for a callback that runs on the loop thread */
     wsk_send_cancel_all(socket);
     __atomic_sub_fetch(&socket->client->sockets, 1, __ATOMIC_RELAXED);
@@ -275,9 +332,11 @@ static NTSTATUS NTAPI wsk_close_socket(PWSK_SOCKET Socket, PIRP Irp)
     if (!socket)
         return wsk_irp_result(Irp, STATUS_FILE_CLOSED, 0);
     wsk_receive_check_closed(socket);
-    late = sched_irql() >= SCHED_DISPATCH || (loop_is_self() && socket->inside > 0) ||
+    spin_lock(&all_lock); /* from here on it is not lost any more */
+    late = sched_irql() >= SCHED_DISPATCH || ((loop_is_self() || socket->lost) && socket->inside > 0) ||
            (host_options.verify && (socket->inside > 0 || dice_chance(2)));
     socket->closing = true;
+    spin_unlock(&all_lock);
     if (host_options.verify)
         ledger_move(HOST_SOCKET, socket, OWNER_DRIVER, OWNER_NDIS, RULE_WSK_SOCKET_STATE);
     if (late) {

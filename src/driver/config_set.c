@@ -66,6 +66,9 @@ static void identity_changed(struct adapter *adapter, bool flush)
         peer_expire_sessions(peer);
         if (flush)
             transmit_flush_staged(peer);
+        /* With a key the peer can be kept alive, as from Up on. */
+        if (adapter->identity.present && adapter->up && peer_timers_keepalive(peer) != 0)
+            transmit_keepalive(peer);
     }
 }
 

@@ -5,6 +5,7 @@
 #include "host.h"
 #include "io/file.h"
 #include "ndis/adapter.h"
+#include "netio/netio.h"
 #include "sched/sched.h"
 
 #include <wyrm/control.h>
@@ -433,5 +434,9 @@ void sched_thread_adopt(const char *name)
 }
 
 void sched_thread_disown(void)
+{
+}
+
+void wsk_sockets_lost(void)
 {
 }

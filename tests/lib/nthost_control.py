@@ -174,7 +174,7 @@ class Interface:
 
 # ---- the socket ----
 (HELLO, OPEN, CLOSE, CONTROL, CANCEL, PNP, POWER, PAUSE, RESTART, SURPRISE_REMOVE, OID, LINK, COUNTERS,
- STOP) = range(1, 15)
+ STOP, LOSE_SOCKETS) = range(1, 16)
 REPLY, REFUSED = 0x80000000, 0x8000FFFF
 HEADER = struct.Struct("<IIQ")
 CONTROL_IN_NULL, CONTROL_OUT_NULL, CONTROL_ASYNC = 1, 2, 4
@@ -377,6 +377,10 @@ class Control:
 
     def surprise_remove(self):
         return self.status(SURPRISE_REMOVE)
+
+    def lose_sockets(self):
+        """The system takes the driver's sockets away."""
+        return self.status(LOSE_SOCKETS)
 
     def stop(self):
         """Ends the host as SIGTERM does."""
