@@ -12,6 +12,7 @@ int command_run(int argc, char **argv);
 int command_up(int argc, char **argv);
 int command_down(int argc, char **argv);
 int command_list(int argc, char **argv);
+int command_sim(int argc, char **argv);
 
 /* Options that `run` takes and `up` passes on. */
 struct run_options {

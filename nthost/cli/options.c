@@ -25,6 +25,7 @@ static const char help[] =
     "  nthost up FILE.conf|NAME [options]          set a tunnel up from a configuration file\n"
     "  nthost down FILE.conf|NAME                  undo `up`\n"
     "  nthost list                                 tunnels that `up` made\n"
+    "  nthost sim FILE.sys --scenario FILE.so [options] [-- words]   simulate; docs/simulation.md\n"
     "  nthost --help | --version\n"
     "\n"
     "run creates the network interface NAME and serves /var/run/wireguard/NAME.sock for `wg` and NAME.ctl\n"
@@ -46,6 +47,16 @@ static const char help[] =
     "  --control-dir DIR    where the control sockets are made\n"
     "  --down               leave the adapter down at start                   (run only)\n"
     "  --ready-fd N         write \"ready\" to this descriptor when serving    (run only)\n"
+    "\n"
+    "options of sim (no root needed):\n"
+    "  --scenario FILE.so   what happens in the simulation; the words after -- are for it\n"
+    "  --seed N             one run, the log is shown when it fails; --trace shows it as it comes\n"
+    "  --seeds N            N runs, each with a seed of its own; --first N: from this seed on, default 1\n"
+    "  --hours N            no new runs once so many virtual hours were simulated\n"
+    "  --jobs N             runs at a time; default: the machine's processors\n"
+    "  --limit N            seconds of processor time for a run, 0: no limit; default 300\n"
+    "  --cpus N             virtual processors; default: from the seed\n"
+    "  --hash               print what each run came to; the same for the same seed\n"
     "\n"
     "configuration files are those of wg-quick(8):\n"
     "  [Interface]  PrivateKey ListenPort FwMark Address DNS MTU Table PreUp PostUp PreDown PostDown "
@@ -248,7 +259,11 @@ int cli_main(int argc, char **argv)
     static const struct {
         const char *name;
         int (*run)(int argc, char **argv);
-    } commands[] = {{"run", command_run}, {"up", command_up}, {"down", command_down}, {"list", command_list}};
+    } commands[] = {{"run", command_run},
+                    {"up", command_up},
+                    {"down", command_down},
+                    {"list", command_list},
+                    {"sim", command_sim}};
     const char *word = argc > 1 ? argv[1] : NULL;
     if (!word) {
         fputs(help, stderr);

@@ -117,7 +117,7 @@ void *thunk_enter(uint32_t row, const uint64_t *registers, uint64_t *slot)
                           (uintptr_t)slot);
     check_irql(entry);
     if (sim_active)
-        sim_import();
+        sim_import(row);
     void *target = entry->target;
     if ((entry->flags & IMPORT_FAILS) && import_fault_hook && import_fault_hook(entry))
         target = (entry->flags & IMPORT_FAILS_STATUS) == IMPORT_FAILS_STATUS ? (void *)fail_status
@@ -132,7 +132,10 @@ uint64_t thunk_exit(const uint64_t *slot)
     shadow_drop_below(stack, slot);
     if (stack->depth == 0 || stack->frames[stack->depth - 1].slot != slot)
         host_fatal("an import returned to an unknown place (stack pointer %p)", (const void *)slot);
-    return stack->frames[--stack->depth].return_address;
+    uint64_t return_address = stack->frames[--stack->depth].return_address;
+    if (sim_active)
+        sim_import_done();
+    return return_address;
 }
 
 void *import_bind(const struct import_entry *entry)

@@ -50,10 +50,13 @@ void sim_at(uint64_t time_ns, void (*function)(void *context), void *context);
 
 /* ---- switch points ---- */
 /* An import is entered: costs time, and may let another fiber run. */
-void sim_import(void);
+void sim_import(uint32_t row);
+/* It returns: what it did is seen by others before the driver goes on. */
+void sim_import_done(void);
 void sim_yield(void);
 /* Trace hash: everything that decided the run, folded into one number. */
 void sim_note(uint64_t value);
+void sim_note_bytes(const void *data, size_t length);
 uint64_t sim_hash(void);
 uint64_t sim_switches(void);
 

@@ -16,6 +16,7 @@
 #define STACK_BYTES    (512u * 1024) /* the driver's 24 KB and the host functions it calls, nested */
 #define GUARD_BYTES    4096u
 #define FIBERS_MAX     1024u
+#define LONGEST_TURN   20000u /* imports */
 #define FOLLOWED_MAX   32u
 #define FOLLOWED_BYTES 4096u /* of all variables together */
 
@@ -31,6 +32,7 @@ struct fiber {
     void *(*start)(void *context);
     void *context;
     char name[16];
+    unsigned number;
     uint8_t followed[FOLLOWED_BYTES];
 };
 
@@ -52,7 +54,7 @@ static unsigned fiber_count;
 static struct fiber *ready[FIBERS_MAX];
 static unsigned ready_count;
 static uint64_t next_deadline = SCHED_FOREVER; /* no waiting fiber has an earlier one */
-static uint64_t switches;
+static uint64_t switches, turn;                /* imports since the last switch */
 static void (*describe_hook)(const char *thread, const char *state);
 
 /* ---- variables that follow ---- */
@@ -118,6 +120,7 @@ static struct fiber *fiber_allocate(void)
         return NULL;
     }
     fiber->stack = stack;
+    fiber->number = fiber_count;
     fibers[fiber_count++] = fiber;
     return fiber;
 }
@@ -209,6 +212,8 @@ static void switch_to(struct fiber *next)
     running = next;
     followed_load(next);
     switches++;
+    turn = 0;
+    sim_note(next->number ^ sim_time_ns() << 10);
     sim_switch(&self->stack_pointer, next->stack_pointer);
 }
 
@@ -244,15 +249,28 @@ void sim_yield(void)
     leave();
 }
 
-void sim_import(void)
+/* A scheduler without any chance still ends a thread's turn. */
+static void may_switch(void)
 {
-    sim_time_add(sim_import_cost_ns);
+    turn++;
     if (ready_count == 0 && sim_time_ns() < next_deadline)
         return;
-    if (!sim_chance(SIM_STREAM_CHOICE, sim_switch_rate))
+    if (!sim_chance(SIM_STREAM_CHOICE, sim_switch_rate) && turn < LONGEST_TURN)
         return;
     ready_add(running);
     leave();
+}
+
+void sim_import(uint32_t row)
+{
+    sim_note(row ^ sim_time_ns() << 10);
+    sim_time_add(sim_import_cost_ns);
+    may_switch();
+}
+
+void sim_import_done(void)
+{
+    may_switch();
 }
 
 int sim_wait(const uint32_t *word, uint32_t expected, uint64_t deadline_ns)

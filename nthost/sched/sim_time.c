@@ -5,6 +5,7 @@
 #include "internal.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define START_NS           (3600u * 1000000000ull) /* interrupt time at the start: a machine up for an hour */
 #define START_SYSTEM_100NS 134116992000000000ull   /* 2026-01-01 00:00 UTC, since 1601 */
@@ -63,6 +64,19 @@ void sim_note(uint64_t value)
 {
     hash = (hash ^ value) * 0x9e3779b97f4a7c15ull;
     hash ^= hash >> 32;
+}
+
+void sim_note_bytes(const void *data, size_t length)
+{
+    const uint8_t *at = data;
+    uint64_t word = length;
+    for (; length >= sizeof word; at += sizeof word, length -= sizeof word) {
+        sim_note(word);
+        memcpy(&word, at, sizeof word);
+    }
+    while (length--)
+        word = word << 8 ^ at[length];
+    sim_note(word);
 }
 
 uint64_t sim_hash(void)

@@ -161,6 +161,7 @@ static void arrive(void *context)
     struct sim_flight *flight = context;
 
     flight_landed(flight);
+    sim_note_bytes(flight->data, flight->length);
     for (struct sim_endpoint *endpoint = endpoints; endpoint; endpoint = endpoint->next)
         if (sim_same_address(&endpoint->address, &flight->to)) {
             network_counts.delivered++;

@@ -66,7 +66,8 @@ struct sim {
     void (*step_system_time)(int64_t delta_100ns); /* somebody sets the clock */
     void (*suspend)(uint64_t duration_ns); /* S3: D3, interrupt time passes, unbiased time does not, D0 */
     void (*sleep)(uint64_t duration_ns);
-    /* Calls `function` on the event loop's thread at that time; at once if it is past. Cannot be taken back. */
+    /* Calls `function` on the event loop's thread at that time; at once if it is past. Cannot be taken back.
+     */
     void (*at)(uint64_t time_ns, void (*function)(void *context), void *context);
     uint64_t (*random)(void);
     struct sim_thread *(*spawn)(const char *name, void (*start)(void *context), void *context);

@@ -11,7 +11,12 @@ void sim_follow(void *variable, size_t size, bool stays)
     (void)stays;
 }
 
-void sim_import(void)
+void sim_import(uint32_t row)
+{
+    (void)row;
+}
+
+void sim_import_done(void)
 {
 }
 
