@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 #define STACK_DEPTH   8u
-#define FAILS_ONE_IN  8u
+#define FAILS_BITS    3 /* one stack in 2^3 fails */
 #define TABLE_ENTRIES 65536u /* distinct stacks of one run; a power of two */
 
 static pthread_mutex_t stacks_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -21,6 +21,16 @@ static uint64_t mix(uint64_t hash, uint64_t value)
 {
     hash = (hash ^ value) * 0x9e3779b97f4a7c15u;
     return hash ^ (hash >> 32);
+}
+
+/* Every bit of the seed decides about every bit of this (the finaliser of MurmurHash3, by Austin Appleby): with
+ * less, neighbouring seeds choose the same stacks. */
+bool import_fault_chosen(uint64_t stack, uint64_t seed)
+{
+    uint64_t x = stack ^ seed * 0x9e3779b97f4a7c15u;
+    x = (x ^ (x >> 33)) * 0xff51afd7ed558ccdu;
+    x = (x ^ (x >> 33)) * 0xc4ceb9fe1a85ec53u;
+    return x >> (64 - FAILS_BITS) == 0;
 }
 
 static uint64_t stack_hash(const struct import_entry *entry)
@@ -52,7 +62,7 @@ static bool remember(uint64_t hash)
 bool import_fault_by_stack(const struct import_entry *entry)
 {
     uint64_t hash = stack_hash(entry);
-    bool fails = mix(hash, host_options.fault_seed) % FAILS_ONE_IN == 0;
+    bool fails = import_fault_chosen(hash, host_options.fault_seed);
     pthread_mutex_lock(&stacks_lock);
     bool first = remember(hash);
     stacks_seen += first;

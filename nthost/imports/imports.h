@@ -51,5 +51,7 @@ unsigned import_depth(void);
 extern bool (*import_fault_hook)(const struct import_entry *entry);
 /* The hook that import_bind installs in verify mode when host_options.fault_seed is not 0. */
 bool import_fault_by_stack(const struct import_entry *entry);
+/* Whether the call stack with that hash fails under that seed: about one in eight. */
+bool import_fault_chosen(uint64_t stack, uint64_t seed);
 /* One line about what was failed, if faults are injected. */
 void import_fault_report(void);

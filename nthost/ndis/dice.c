@@ -3,6 +3,8 @@
 
 #include "sched/sim.h"
 
+#include "sched/sim.h"
+
 uint32_t dice_next(void)
 {
     if (sim_active)
@@ -10,6 +12,8 @@ uint32_t dice_next(void)
     static uint64_t threads;
     static __thread uint64_t state;
 
+    if (sim_active)
+        return (uint32_t)(sim_random_next(SIM_STREAM_DICE) >> 33);
     if (__builtin_expect(state == 0, 0)) {
         if (host_options.fault_seed)
             state = host_options.fault_seed + __atomic_add_fetch(&threads, 1, __ATOMIC_RELAXED);

@@ -44,29 +44,46 @@ void world_seed(uint64_t seed)
     state = seed;
 }
 
+static bool earlier(const struct event *a, const struct event *b)
+{
+    return a->time != b->time ? a->time < b->time : a->order < b->order;
+}
+
+static void exchange(size_t a, size_t b)
+{
+    struct event kept = events[a];
+
+    events[a] = events[b];
+    events[b] = kept;
+}
+
+/* A binary heap. */
 void sim_at(uint64_t time, void (*function)(void *context), void *context)
 {
     if (count == capacity) {
         capacity = capacity ? 2 * capacity : 64;
         events = realloc(events, capacity * sizeof *events);
     }
-    events[count++] = (struct event){time < now ? now : time, order++, function, context};
+    events[count] = (struct event){time < now ? now : time, order++, function, context};
+    for (size_t i = count++; i && earlier(&events[i], &events[(i - 1) / 2]); i = (i - 1) / 2)
+        exchange(i, (i - 1) / 2);
 }
 
 /* The first of the earliest; false if it is later than `limit`. */
 static bool run_one(uint64_t limit)
 {
     struct event next;
-    size_t best = 0;
 
-    for (size_t i = 1; i < count; i++)
-        if (events[i].time < events[best].time ||
-            (events[i].time == events[best].time && events[i].order < events[best].order))
-            best = i;
-    if (!count || events[best].time > limit)
+    if (!count || events[0].time > limit)
         return false;
-    next = events[best];
-    events[best] = events[--count];
+    next = events[0];
+    events[0] = events[--count];
+    for (size_t i = 0, child; (child = 2 * i + 1) < count; i = child) {
+        child += child + 1 < count && earlier(&events[child + 1], &events[child]);
+        if (!earlier(&events[child], &events[i]))
+            break;
+        exchange(i, child);
+    }
     now = next.time;
     next.function(next.context);
     return true;
