@@ -1,0 +1,530 @@
+/* Opening the sockets (wsk.c, udp_socket.c) and the control data of what is sent (udp_send.c), over a Winsock
+ * Kernel that the test makes up: it completes requests at once or later, refuses any of them, and has ports
+ * that others took.  Traps of the bug history: ed1ccd7 a registration that fails once, e329f48 waiting for
+ * the provider for ever, f932ef0 an event left over from the operation before, ed72776 the port of the
+ * attempt before, 08a3e98 zero checksums, a81c92d, a58f766 and 19ab593 control data. */
+#include "check.h"
+#include "kernel_stub.h"
+
+/* the code under test */
+#include "udp_send.c"
+#include "udp_socket.c"
+#include "wsk.c"
+
+#define REASONABLE_WAIT_MS 10000
+#define OPERATIONS_MAX     64
+
+/* ---- IRPs and waiting ---- */
+
+static PIRP pending_irp; /* its request is completed when somebody waits */
+static int irps_live;
+
+PIRP NTAPI IoAllocateIrp(CCHAR stack_size, BOOLEAN charge_quota)
+{
+    (void)charge_quota;
+    if (memory_refuse_in >= 0 && memory_refuse_in-- == 0)
+        return NULL;
+    IRP *irp = calloc(1, IoSizeOfIrp(stack_size + 1));
+    irp->StackCount = stack_size;
+    irps_live++;
+    return irp;
+}
+
+VOID NTAPI IoFreeIrp(PIRP irp)
+{
+    CHECK(irp != pending_irp);
+    irps_live--;
+    free(irp);
+}
+
+VOID NTAPI IoReuseIrp(PIRP irp, NTSTATUS status)
+{
+    CHECK(irp != pending_irp); /* f932ef0: the wait for the operation before ended too early */
+    irp->IoStatus.Status = status;
+    irp->IoStatus.Information = 0;
+    irp->Tail.Overlay.CurrentStackLocation = (PIO_STACK_LOCATION)(irp + 1) + irp->StackCount;
+}
+
+static void irp_complete(PIRP irp)
+{
+    PIO_STACK_LOCATION next = IoGetNextIrpStackLocation(irp);
+    CHECK(next->CompletionRoutine(NULL, irp, next->Context) == STATUS_MORE_PROCESSING_REQUIRED);
+}
+
+VOID NTAPI KeInitializeEvent(PRKEVENT event, EVENT_TYPE type, BOOLEAN state)
+{
+    event->Header.Type = (UCHAR)type;
+    event->Header.SignalState = state;
+}
+
+VOID NTAPI KeInitializeMutex(PRKMUTEX mutex, ULONG level)
+{
+    (void)level;
+    mutex->Header.SignalState = 1;
+}
+
+LONG NTAPI KeReleaseMutex(PRKMUTEX mutex, BOOLEAN wait)
+{
+    (void)wait;
+    mutex->Header.SignalState++;
+    return 0;
+}
+
+LONG NTAPI KeSetEvent(PRKEVENT event, KPRIORITY increment, BOOLEAN wait)
+{
+    (void)increment, (void)wait;
+    event->Header.SignalState = 1;
+    return 0;
+}
+
+VOID NTAPI KeClearEvent(PRKEVENT event)
+{
+    event->Header.SignalState = 0;
+}
+
+NTSTATUS NTAPI KeWaitForSingleObject(PVOID object, KWAIT_REASON reason, KPROCESSOR_MODE mode,
+                                     BOOLEAN alertable, PLARGE_INTEGER timeout)
+{
+    DISPATCHER_HEADER *header = object;
+    (void)reason, (void)mode, (void)alertable, (void)timeout;
+    if (header->SignalState <= 0 && pending_irp) {
+        PIRP irp = pending_irp;
+        pending_irp = NULL;
+        irp_complete(irp);
+    }
+    if (header->SignalState <= 0) {
+        fputs("FAIL: a wait without end\n", stderr);
+        exit(1);
+    }
+    header->SignalState--;
+    return STATUS_SUCCESS;
+}
+
+/* ---- Winsock Kernel ---- */
+
+static uint32_t register_failures, capture_failures, capture_wait_ms;
+static int registered, captured;
+static bool provider_has4, provider_has6, tdi_refused;
+static uint32_t inline_pattern; /* bit n: operation n is completed before the call returns */
+static uint32_t operation, refused_operation;
+static bool refuse;
+
+static struct test_socket {
+    WSK_SOCKET wsk; /* first: what the driver sees */
+    ADDRESS_FAMILY family;
+    uint16_t port;
+    bool open;
+} sockets[OPERATIONS_MAX * 8];
+static uint32_t socket_count;
+static int sockets_live;
+static struct option_seen {
+    ADDRESS_FAMILY family;
+    ULONG level, option, value;
+} options[OPERATIONS_MAX * 16];
+static uint32_t option_count;
+static uint16_t next_port, conflicts6, asked_ports4[256], taken_port;
+static uint32_t asked4;
+
+NTSTATUS NTAPI WskRegister(PWSK_CLIENT_NPI client, PWSK_REGISTRATION registration)
+{
+    (void)registration;
+    CHECK(client->Dispatch->Version == MAKE_WSK_VERSION(1, 0));
+    if (register_failures && register_failures--)
+        return STATUS_INSUFFICIENT_RESOURCES;
+    CHECK(registered++ == 0);
+    return STATUS_SUCCESS;
+}
+
+VOID NTAPI WskDeregister(PWSK_REGISTRATION registration)
+{
+    (void)registration;
+    CHECK(--registered == 0);
+    CHECK(sockets_live == 0);
+}
+
+/* What a request's call does in the end: `status` reaches the driver now or when it waits. */
+static NTSTATUS finish(PIRP irp, NTSTATUS status, ULONG_PTR information)
+{
+    uint32_t number = operation++;
+    if (refuse && number == refused_operation) {
+        status = STATUS_INSUFFICIENT_RESOURCES;
+        information = 0;
+    }
+    irp->IoStatus.Status = status;
+    irp->IoStatus.Information = information;
+    if (inline_pattern >> number % 32 & 1) {
+        irp_complete(irp);
+        return status;
+    }
+    CHECK(!pending_irp);
+    pending_irp = irp;
+    return STATUS_PENDING;
+}
+
+static bool will_be_refused(void)
+{
+    return refuse && operation == refused_operation;
+}
+
+static NTSTATUS NTAPI control_client(PWSK_CLIENT client, ULONG code, SIZE_T input, PVOID in, SIZE_T output,
+                                     PVOID out, SIZE_T *bytes, PIRP irp)
+{
+    WSK_TRANSPORT list[2];
+    uint32_t count = 0;
+    (void)client, (void)input, (void)in;
+    CHECK(!irp);
+    if (code == WSK_TDI_BEHAVIOR)
+        return tdi_refused ? STATUS_NOT_SUPPORTED : STATUS_SUCCESS;
+    if (code != WSK_TRANSPORT_LIST_QUERY)
+        return STATUS_SUCCESS;
+    memset(list, 0, sizeof(list));
+    if (provider_has4)
+        list[count++] = (WSK_TRANSPORT){.SocketType = SOCK_DGRAM, .AddressFamily = AF_INET};
+    if (provider_has6)
+        list[count++] = (WSK_TRANSPORT){.SocketType = SOCK_DGRAM, .AddressFamily = AF_INET6};
+    if (!count) /* a transport of another kind, so that the list is not empty */
+        list[count++] = (WSK_TRANSPORT){.SocketType = 1, .AddressFamily = 40};
+    *bytes = count * sizeof(list[0]);
+    if (output < *bytes)
+        return STATUS_BUFFER_OVERFLOW;
+    memcpy(out, list, *bytes);
+    return STATUS_SUCCESS;
+}
+
+static NTSTATUS NTAPI control_socket(PWSK_SOCKET wsk_socket, WSK_CONTROL_SOCKET_TYPE type, ULONG code,
+                                     ULONG level, SIZE_T input, PVOID in, SIZE_T output, PVOID out,
+                                     SIZE_T *bytes, PIRP irp)
+{
+    struct test_socket *socket = (struct test_socket *)wsk_socket;
+    (void)output, (void)out, (void)bytes;
+    CHECK(socket->open && socket->port == 0);
+    if (type == WskSetOption && input == sizeof(ULONG))
+        options[option_count++] = (struct option_seen){socket->family, level, code, *(ULONG *)in};
+    return finish(irp, STATUS_SUCCESS, 0);
+}
+
+static NTSTATUS NTAPI close_socket(PWSK_SOCKET wsk_socket, PIRP irp)
+{
+    struct test_socket *socket = (struct test_socket *)wsk_socket;
+    CHECK(socket->open);
+    socket->open = false;
+    sockets_live--;
+    return finish(irp, STATUS_SUCCESS, 0);
+}
+
+static bool port_is_used(ADDRESS_FAMILY family, uint16_t port)
+{
+    for (uint32_t i = 0; i < socket_count; i++)
+        if (sockets[i].open && sockets[i].family == family && sockets[i].port == port)
+            return true;
+    return port == taken_port;
+}
+
+static NTSTATUS NTAPI bind_socket(PWSK_SOCKET wsk_socket, PSOCKADDR address, ULONG flags, PIRP irp)
+{
+    struct test_socket *socket = (struct test_socket *)wsk_socket;
+    uint16_t port = __builtin_bswap16(((SOCKADDR_INET *)address)->Ipv4.sin_port);
+    NTSTATUS status = STATUS_SUCCESS;
+    (void)flags;
+    CHECK(socket->open && ((SOCKADDR_INET *)address)->si_family == socket->family);
+    if (socket->family == AF_INET && asked4 < sizeof(asked_ports4) / sizeof(asked_ports4[0]))
+        asked_ports4[asked4++] = port;
+    if (socket->family == AF_INET6 && conflicts6 && conflicts6--)
+        status = STATUS_ADDRESS_ALREADY_EXISTS;
+    else if (port && port_is_used(socket->family, port))
+        status = STATUS_ADDRESS_ALREADY_EXISTS;
+    else if (!will_be_refused())
+        socket->port = port ? port : next_port++;
+    return finish(irp, status, 0);
+}
+
+static NTSTATUS NTAPI get_local_address(PWSK_SOCKET wsk_socket, PSOCKADDR address, PIRP irp)
+{
+    struct test_socket *socket = (struct test_socket *)wsk_socket;
+    SOCKADDR_INET *local = (SOCKADDR_INET *)address;
+    local->si_family = socket->family;
+    local->Ipv4.sin_port = __builtin_bswap16(socket->port);
+    return finish(irp, STATUS_SUCCESS, 0);
+}
+
+static const WSK_PROVIDER_DATAGRAM_DISPATCH socket_functions = {.WskControlSocket = control_socket,
+                                                                .WskCloseSocket = close_socket,
+                                                                .WskBind = bind_socket,
+                                                                .WskGetLocalAddress = get_local_address};
+
+static NTSTATUS NTAPI make_socket(PWSK_CLIENT client, ADDRESS_FAMILY family, USHORT type, ULONG protocol,
+                                  ULONG flags, PVOID context, const VOID *dispatch, PEPROCESS process,
+                                  PETHREAD thread, PSECURITY_DESCRIPTOR security, PIRP irp)
+{
+    (void)client, (void)context, (void)process, (void)thread, (void)security;
+    CHECK(type == SOCK_DGRAM && protocol == IPPROTO_UDP && flags == WSK_FLAG_DATAGRAM_SOCKET && dispatch);
+    if (will_be_refused())
+        return finish(irp, STATUS_SUCCESS, 0);
+    struct test_socket *socket = &sockets[socket_count++];
+    *socket = (struct test_socket){{&socket_functions}, family, 0, true};
+    sockets_live++;
+    return finish(irp, STATUS_SUCCESS, (ULONG_PTR)&socket->wsk);
+}
+
+static const WSK_PROVIDER_DISPATCH provider_functions = {.WskSocket = make_socket,
+                                                         .WskControlClient = control_client};
+
+NTSTATUS NTAPI WskCaptureProviderNPI(PWSK_REGISTRATION registration, ULONG wait_ms, PWSK_PROVIDER_NPI npi)
+{
+    (void)registration;
+    capture_wait_ms = wait_ms;
+    if (capture_failures && capture_failures--)
+        return STATUS_NOT_SUPPORTED;
+    npi->Dispatch = &provider_functions;
+    CHECK(captured++ == 0);
+    return STATUS_SUCCESS;
+}
+
+VOID NTAPI WskReleaseProviderNPI(PWSK_REGISTRATION registration)
+{
+    (void)registration;
+    CHECK(--captured == 0);
+}
+
+/* ---- the rest ---- */
+
+
+VOID FASTCALL ExInitializeRundownProtection(PEX_RUNDOWN_REF rundown)
+{
+    rundown->Count = 0;
+}
+
+BOOLEAN FASTCALL ExAcquireRundownProtection(PEX_RUNDOWN_REF rundown)
+{
+    return ++rundown->Count != 0;
+}
+
+VOID FASTCALL ExReleaseRundownProtection(PEX_RUNDOWN_REF rundown)
+{
+    rundown->Count--;
+}
+
+VOID FASTCALL ExWaitForRundownProtectionRelease(PEX_RUNDOWN_REF rundown)
+{
+    CHECK(rundown->Count == 0);
+}
+
+void epoch_enter(struct epoch_guard *guard)
+{
+    (void)guard;
+}
+
+void epoch_leave(struct epoch_guard *guard)
+{
+    (void)guard;
+}
+
+void epoch_synchronize(void)
+{
+}
+
+void drop_count(struct adapter *adapter, enum drop_reason reason, uint32_t n)
+{
+    (void)adapter, (void)reason, (void)n;
+}
+
+void log_line_limited(struct adapter *adapter, enum log_level level, const char *format, ...)
+{
+    (void)adapter, (void)level, (void)format;
+}
+
+NTSTATUS receive_datagrams(struct adapter *adapter, WSK_DATAGRAM_INDICATION *chain, struct udp_socket *socket)
+{
+    (void)adapter, (void)chain, (void)socket;
+    return STATUS_SUCCESS;
+}
+
+struct tx_batch *tx_batch_allocate(struct adapter *adapter, uint32_t packets, uint32_t plaintext)
+{
+    (void)adapter, (void)packets, (void)plaintext;
+    return NULL;
+}
+
+void tx_batch_retire(struct tx_batch *batch)
+{
+    (void)batch;
+}
+
+/* ---- tests ---- */
+
+static struct adapter adapter;
+
+static void world_reset(void)
+{
+    provider_has4 = provider_has6 = true;
+    inline_pattern = 0;
+    refuse = false;
+    operation = socket_count = option_count = asked4 = 0;
+    conflicts6 = taken_port = 0;
+    next_port = 40000;
+}
+
+static uint32_t live_of(ADDRESS_FAMILY family)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < socket_count; i++)
+        count += sockets[i].open && sockets[i].family == family;
+    return count;
+}
+
+static void test_registration(void)
+{
+    wsk_initialize();
+    register_failures = 1;
+    CHECK(wsk_ensure_registered() == STATUS_INSUFFICIENT_RESOURCES && registered == 0);
+    capture_failures = 2;
+    tdi_refused = true; /* a hint only */
+    CHECK(wsk_ensure_registered() == STATUS_NOT_SUPPORTED && registered == 1 && captured == 0);
+    CHECK(capture_wait_ms != WSK_INFINITE_WAIT && capture_wait_ms <= REASONABLE_WAIT_MS);
+    wsk_deregister(); /* also half-way there */
+    CHECK(registered == 0);
+    CHECK(wsk_ensure_registered() == STATUS_NOT_SUPPORTED);
+    CHECK(wsk_ensure_registered() == STATUS_SUCCESS && registered == 1 && captured == 1);
+    CHECK(wsk_ensure_registered() == STATUS_SUCCESS && registered == 1 && captured == 1);
+}
+
+static bool option_was_set(ADDRESS_FAMILY family, ULONG level, ULONG option)
+{
+    for (uint32_t i = 0; i < option_count; i++)
+        if (options[i].family == family && options[i].level == level && options[i].option == option &&
+            options[i].value)
+            return true;
+    return false;
+}
+
+static void test_open(void)
+{
+    uint16_t port;
+    for (uint32_t pattern = 0; pattern < 64; pattern++) { /* inline and late, mixed in every way */
+        world_reset();
+        inline_pattern = pattern * 0x9E3779B1u;
+        if (pattern < 2)
+            inline_pattern = 0 - pattern;
+        CHECK(udp_sockets_open(&adapter, 51820, &port) == STATUS_SUCCESS && port == 51820);
+        CHECK(live_of(AF_INET) == 1 && live_of(AF_INET6) == 1);
+        CHECK(option_was_set(AF_INET, IPPROTO_IP_LEVEL, IP_PKTINFO));
+        CHECK(option_was_set(AF_INET6, IPPROTO_IPV6, IPV6_V6ONLY) &&
+              option_was_set(AF_INET6, IPPROTO_IPV6, IPV6_PKTINFO));
+        for (uint32_t i = 0; i < option_count; i++) /* 08a3e98: UDP_NOCHECKSUM is 1 at this level */
+            CHECK(!(options[i].level == IPPROTO_UDP && options[i].option == 1 && options[i].value));
+        /* Another port: new ones are bound before the old ones are closed. */
+        CHECK(udp_sockets_open(&adapter, 51821, &port) == STATUS_SUCCESS && port == 51821);
+        CHECK(live_of(AF_INET) == 1 && live_of(AF_INET6) == 1);
+        /* One that is taken: told as such, and the present ones stay. */
+        taken_port = 51822;
+        CHECK(udp_sockets_open(&adapter, 51822, &port) == STATUS_ADDRESS_ALREADY_EXISTS);
+        CHECK(live_of(AF_INET) == 1 && live_of(AF_INET6) == 1 && port_is_used(AF_INET, 51821));
+        udp_sockets_close(&adapter);
+        CHECK(sockets_live == 0 && irps_live == 0 && memory_live == 0 && !pending_irp);
+    }
+}
+
+/* ed72776: each attempt asks for any port again, instead of the one that failed. */
+static void test_any_port(void)
+{
+    uint16_t port;
+    for (uint16_t conflicts = 0; conflicts <= 3; conflicts++) {
+        world_reset();
+        conflicts6 = conflicts;
+        CHECK(udp_sockets_open(&adapter, 0, &port) == STATUS_SUCCESS);
+        CHECK(port == 40000 + conflicts && asked4 == conflicts + 1u);
+        for (uint32_t i = 0; i < asked4; i++)
+            CHECK(asked_ports4[i] == 0);
+        CHECK(port_is_used(AF_INET, port) && port_is_used(AF_INET6, port));
+        CHECK(live_of(AF_INET) == 1 && live_of(AF_INET6) == 1);
+        udp_sockets_close(&adapter);
+    }
+    world_reset();
+    conflicts6 = 60000;
+    CHECK(udp_sockets_open(&adapter, 0, &port) == STATUS_ADDRESS_ALREADY_EXISTS);
+    CHECK(asked4 == PORT_RETRIES + 1);
+    CHECK(sockets_live == 0 && irps_live == 0 && memory_live == 0);
+}
+
+static void test_families(void)
+{
+    uint16_t port;
+    world_reset();
+    provider_has6 = false;
+    CHECK(udp_sockets_open(&adapter, 0, &port) == STATUS_SUCCESS && port == 40000);
+    CHECK(live_of(AF_INET) == 1 && live_of(AF_INET6) == 0);
+    provider_has6 = true;
+    provider_has4 = false;
+    CHECK(udp_sockets_open(&adapter, 0, &port) == STATUS_SUCCESS && port != 0);
+    CHECK(live_of(AF_INET) == 0 && live_of(AF_INET6) == 1);
+    provider_has6 = false;
+    CHECK(!NT_SUCCESS(udp_sockets_open(&adapter, 0, &port)));
+    udp_sockets_close(&adapter);
+    CHECK(sockets_live == 0 && irps_live == 0 && memory_live == 0);
+}
+
+/* Every request refused in turn, and every allocation. */
+static void test_failures(void)
+{
+    uint16_t port;
+    uint32_t failed = 0;
+    for (uint32_t number = 0; number < 12; number++) {
+        world_reset();
+        refuse = true;
+        refused_operation = number;
+        inline_pattern = 0x5A5A5A5A;
+        NTSTATUS status = udp_sockets_open(&adapter, 0, &port);
+        failed += !NT_SUCCESS(status);
+        CHECK_MSG(NT_SUCCESS(status) || (sockets_live == 0 && irps_live == 0 && memory_live == 0),
+                  "request %u", number);
+        refuse = false;
+        udp_sockets_close(&adapter);
+        CHECK_MSG(sockets_live == 0 && irps_live == 0 && memory_live == 0, "request %u", number);
+    }
+    CHECK(failed >= 7); /* two sockets, three options, two binds; the port's query */
+    for (int number = 0; number < 8; number++) {
+        world_reset();
+        memory_refuse_in = number;
+        udp_sockets_open(&adapter, 0, &port);
+        memory_refuse_in = -1;
+        udp_sockets_close(&adapter);
+        CHECK_MSG(sockets_live == 0 && irps_live == 0 && memory_live == 0, "allocation %d", number);
+    }
+}
+
+/* A lone PKTINFO is stripped by Windows: a second, empty header follows; the length counts the padding of
+ * both. */
+static void check_control(ADDRESS_FAMILY family, SIZE_T info_bytes, INT level, INT first_type,
+                          INT second_type)
+{
+    union send_control control;
+    struct endpoint endpoint = {.local_ifindex = 7};
+    memset(&control, 0xEE, sizeof(control));
+    endpoint.remote.si_family = endpoint.local.si_family = family;
+    ULONG length = make_control(&control, &endpoint);
+    CHECK(length == WSA_CMSG_SPACE(info_bytes) + WSA_CMSG_SPACE(0));
+    CMSGHDR *header = WSA_CMSG_FIRSTHDR(&control, (SIZE_T)length);
+    CHECK(header && header->cmsg_level == level && header->cmsg_type == first_type);
+    CHECK(header && header->cmsg_len == WSA_CMSG_LEN(info_bytes));
+    header = header ? WSA_CMSG_NXTHDR(&control, (SIZE_T)length, header) : NULL;
+    CHECK(header && header->cmsg_level == level && header->cmsg_type == second_type);
+    CHECK(header && header->cmsg_len == WSA_CMSG_LEN(0));
+    CHECK(header && !WSA_CMSG_NXTHDR(&control, (SIZE_T)length, header));
+    endpoint.local_ifindex = 0;
+    CHECK(make_control(&control, &endpoint) == 0);
+}
+
+int main(void)
+{
+    world_reset();
+    test_registration();
+    test_open();
+    test_any_port();
+    test_families();
+    test_failures();
+    check_control(AF_INET, sizeof(IN_PKTINFO), IPPROTO_IP_LEVEL, IP_PKTINFO, IP_OPTIONS);
+    check_control(AF_INET6, sizeof(IN6_PKTINFO), IPPROTO_IPV6, IPV6_PKTINFO, IPV6_RTHDR);
+    wsk_deregister();
+    CHECK(registered == 0 && captured == 0);
+    return check_summary();
+}
