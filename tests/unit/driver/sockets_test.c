@@ -288,7 +288,6 @@ VOID NTAPI WskReleaseProviderNPI(PWSK_REGISTRATION registration)
 
 /* ---- the rest ---- */
 
-
 VOID FASTCALL ExInitializeRundownProtection(PEX_RUNDOWN_REF rundown)
 {
     rundown->Count = 0;
