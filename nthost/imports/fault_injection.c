@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 #define STACK_DEPTH   8u
-#define FAILS_BITS    3 /* one stack in 2^3 fails */
+#define FAILS_BITS    3      /* one stack in 2^3 fails */
 #define TABLE_ENTRIES 65536u /* distinct stacks of one run; a power of two */
 
 static pthread_mutex_t stacks_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -23,8 +23,8 @@ static uint64_t mix(uint64_t hash, uint64_t value)
     return hash ^ (hash >> 32);
 }
 
-/* Every bit of the seed decides about every bit of this (the finaliser of MurmurHash3, by Austin Appleby): with
- * less, neighbouring seeds choose the same stacks. */
+/* Every bit of the seed decides about every bit of this (the finaliser of MurmurHash3, by Austin Appleby):
+ * with less, neighbouring seeds choose the same stacks. */
 bool import_fault_chosen(uint64_t stack, uint64_t seed)
 {
     uint64_t x = stack ^ seed * 0x9e3779b97f4a7c15u;
