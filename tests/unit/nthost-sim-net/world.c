@@ -39,6 +39,12 @@ uint64_t sim_random_next(enum sim_stream stream)
     return z ^ (z >> 31);
 }
 
+void sim_note_bytes(const void *data, size_t length)
+{
+    (void)data;
+    (void)length;
+}
+
 void world_seed(uint64_t seed)
 {
     state = seed;
