@@ -12,7 +12,8 @@
 bool x25519(uint8_t out[X25519_KEY_BYTES], const uint8_t scalar[X25519_KEY_BYTES],
             const uint8_t point[X25519_KEY_BYTES]);
 
-/* The public key of a private key: out = scalar * 9. */
+/* The public key of a private key: out = scalar * 9, by a table of the base point's multiples (about a third
+ * of x25519's time). */
 void x25519_base(uint8_t out[X25519_KEY_BYTES], const uint8_t scalar[X25519_KEY_BYTES]);
 
 /* Clears and sets the bits that RFC 7748 section 5 prescribes, in place.  x25519 does this itself; for keys

@@ -127,6 +127,10 @@ static void curve(void)
     nonzero = x25519(out, keys[1], out);
     REVEALED(nonzero);
     require(nonzero, "x25519");
+    x25519_base(out, keys[0]);
+    nonzero = !secure_is_zero(out, sizeof out);
+    REVEALED(nonzero);
+    require(nonzero, "x25519_base");
 }
 
 static void comparison(void)
