@@ -164,7 +164,8 @@ static void test_x25519_round(void)
 {
     uint8_t scalar[32], point[32], shared[32], sodium_shared[32], public_key[32], sodium_public[32];
     random_bytes(scalar, sizeof scalar);
-    /* Digits of one value everywhere: every entry of the base point's table, and carries through all digits. */
+    /* Digits of one value everywhere: every entry of the base point's table, and carries through all digits.
+     */
     if (random_below(8) == 0)
         memset(scalar, (int)(0x11 * random_below(16)), sizeof scalar);
     random_bytes(point, sizeof point);
