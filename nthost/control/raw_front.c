@@ -114,6 +114,12 @@ refuse(struct raw_client *client, const struct raw_request *request, const char 
 
 /* ---- files and control codes ---- */
 
+static struct io_token token_of(const struct raw_open *open)
+{
+    return (struct io_token){open->system != 0, open->administrator != 0, open->integrity,
+                             open->process32 != 0};
+}
+
 static bool serve_open(struct raw_client *client, struct raw_request *request)
 {
     struct raw_open open;
@@ -124,8 +130,7 @@ static bool serve_open(struct raw_client *client, struct raw_request *request)
     while (slot < RAW_FILES_MAX && client->files[slot])
         slot++;
     if (slot < RAW_FILES_MAX) {
-        struct io_token token = {open.system != 0, open.administrator != 0, open.integrity,
-                                 open.process32 != 0};
+        struct io_token token = token_of(&open);
         struct io_file *file = NULL;
         reply.status = io_file_open(ndis_adapter_device(client->adapter), &token, &file);
         if (reply.status >= 0) {
@@ -139,6 +144,18 @@ static bool serve_open(struct raw_client *client, struct raw_request *request)
 static struct io_file **client_file(struct raw_client *client, uint32_t handle)
 {
     return handle - 1 < RAW_FILES_MAX && client->files[handle - 1] ? &client->files[handle - 1] : NULL;
+}
+
+static bool serve_pass(struct raw_client *client, struct raw_request *request)
+{
+    struct raw_pass pass;
+    if (!request_take(request, &pass, sizeof pass) || !request_at_end(request))
+        return refuse(client, request, "PASS: want %zu bytes of payload", sizeof pass);
+    struct io_file **file = client_file(client, pass.handle);
+    struct io_token token = token_of(&pass.token);
+    if (file)
+        io_file_pass(*file, &token);
+    return answer_status(client, request, file ? 0 : STATUS_INVALID_HANDLE_VALUE);
 }
 
 static bool serve_close(struct raw_client *client, struct raw_request *request)
@@ -393,6 +410,8 @@ static bool serve_request(struct raw_client *client, struct raw_request *request
         return serve_open(client, request);
     case RAW_CLOSE:
         return serve_close(client, request);
+    case RAW_PASS:
+        return serve_pass(client, request);
     case RAW_CONTROL:
         return serve_control(client, request);
     case RAW_CANCEL:

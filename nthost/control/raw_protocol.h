@@ -25,6 +25,7 @@ enum raw_operation {
     RAW_COUNTERS = 13,
     RAW_STOP = 14,
     RAW_LOSE_SOCKETS = 15,
+    RAW_PASS = 16,
 };
 
 struct raw_header {
@@ -49,6 +50,12 @@ struct raw_open {
 struct raw_open_reply {
     int32_t status;
     uint32_t handle;
+};
+
+/* From now on the handle is used by a process with this token, as after DuplicateHandle. */
+struct raw_pass {
+    uint32_t handle;
+    struct raw_open token;
 };
 
 enum { RAW_CONTROL_IN_NULL = 1, RAW_CONTROL_OUT_NULL = 2, RAW_CONTROL_ASYNC = 4 };
@@ -94,7 +101,7 @@ struct raw_counter {
 
 _Static_assert(sizeof(struct raw_header) == 16 && sizeof(struct raw_hello_reply) == 32 &&
                    sizeof(struct raw_open) == 8 && sizeof(struct raw_open_reply) == 8 &&
-                   sizeof(struct raw_control) == 24 && sizeof(struct raw_control_reply) == 16 &&
-                   sizeof(struct raw_oid) == 16 && sizeof(struct raw_oid_reply) == 12 &&
-                   sizeof(struct raw_counter) == 56,
+                   sizeof(struct raw_pass) == 12 && sizeof(struct raw_control) == 24 &&
+                   sizeof(struct raw_control_reply) == 16 && sizeof(struct raw_oid) == 16 &&
+                   sizeof(struct raw_oid_reply) == 12 && sizeof(struct raw_counter) == 56,
                "the frames are the interface");

@@ -160,6 +160,11 @@ int32_t io_file_open(struct _DEVICE_OBJECT *device, const struct io_token *token
     return status;
 }
 
+void io_file_pass(struct io_file *file, const struct io_token *token)
+{
+    file->token = *token;
+}
+
 /* The calling thread will be woken when none is left. */
 static int requests_left(struct io_file *file)
 {

@@ -20,6 +20,8 @@ extern const struct io_token io_token_system;
 
 /* All return NTSTATUS values. */
 int32_t io_file_open(struct _DEVICE_OBJECT *device, const struct io_token *token, struct io_file **file);
+/* The handle goes to another process: later requests are made by `token`. */
+void io_file_pass(struct io_file *file, const struct io_token *token);
 /* Sends IRP_MJ_DEVICE_CONTROL and waits.  Buffers are the caller's "user memory"; `out` is both read and
  * written according to the transfer method.  `information` = IoStatus.Information. */
 int32_t io_file_control(struct io_file *file, uint32_t code, const void *in, uint32_t in_length, void *out,

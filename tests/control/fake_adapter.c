@@ -279,6 +279,12 @@ int32_t io_file_open(struct _DEVICE_OBJECT *device, const struct io_token *token
     return STATUS_SUCCESS;
 }
 
+void io_file_pass(struct io_file *file, const struct io_token *token)
+{
+    (void)file;
+    (void)token;
+}
+
 int32_t io_file_control(struct io_file *file, uint32_t code, const void *in, uint32_t in_length, void *out,
                         uint32_t out_length, uint64_t *information)
 {

@@ -174,7 +174,7 @@ class Interface:
 
 # ---- the socket ----
 (HELLO, OPEN, CLOSE, CONTROL, CANCEL, PNP, POWER, PAUSE, RESTART, SURPRISE_REMOVE, OID, LINK, COUNTERS,
- STOP, LOSE_SOCKETS) = range(1, 16)
+ STOP, LOSE_SOCKETS, PASS) = range(1, 17)
 REPLY, REFUSED = 0x80000000, 0x8000FFFF
 HEADER = struct.Struct("<IIQ")
 CONTROL_IN_NULL, CONTROL_OUT_NULL, CONTROL_ASYNC = 1, 2, 4
@@ -238,6 +238,10 @@ class File:
         if self.handle is not None:
             self.control.status(CLOSE, struct.pack("<I", self.handle))
             self.handle = None
+
+    def pass_to(self, system=True, administrator=True, integrity=0x4000, process32=False):
+        """The handle goes to a process with this token."""
+        return self.control.status(PASS, struct.pack("<IBBBBI", self.handle, system, administrator, process32, 0, integrity))
 
     def _send(self, code, data, out, out_length, in_length, flags):
         """`data`, `out`: bytes, or None for a NULL pointer; lengths default to those of the bytes."""
