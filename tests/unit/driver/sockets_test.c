@@ -318,6 +318,44 @@ void epoch_leave(struct epoch_guard *guard)
     (void)guard;
 }
 
+static struct work *queued_work;
+static struct wheel_entry *wheel_at;
+static uint64_t wheel_deadline_ns;
+
+uint64_t time_now_ns(void)
+{
+    return 1000;
+}
+
+void work_initialize(struct work *work, void (*run)(struct work *work))
+{
+    work->run = run;
+}
+
+bool work_queue(enum work_class class, struct work *work)
+{
+    (void)class;
+    queued_work = work;
+    return true;
+}
+
+void work_drain(struct work *work)
+{
+    (void)work;
+}
+
+void wheel_entry_initialize(struct wheel_entry *entry, void (*expired)(struct wheel_entry *entry))
+{
+    entry->expired = expired;
+}
+
+void wheel_set(struct adapter *of, struct wheel_entry *entry, uint64_t deadline_ns)
+{
+    (void)of;
+    wheel_at = entry;
+    wheel_deadline_ns = deadline_ns;
+}
+
 void epoch_synchronize(void)
 {
 }
@@ -491,6 +529,54 @@ static void test_failures(void)
     }
 }
 
+static void run_queued(void)
+{
+    struct work *work = queued_work;
+    queued_work = NULL;
+    CHECK(work);
+    if (work)
+        work->run(work);
+}
+
+/* The system closes the sockets under us: they are opened again, on the same port, and again if that fails.
+ */
+static void test_lost(void)
+{
+    uint16_t port;
+    uint64_t pause_ns = 0;
+    world_reset();
+    KeInitializeMutex(&adapter.config_lock, 0);
+    udp_sockets_initialize(&adapter);
+    CHECK(udp_sockets_open(&adapter, 51820, &port) == STATUS_SUCCESS);
+    adapter.listen_port = port;
+    adapter.up = true;
+    receive_from_event(adapter.socket4, 0, NULL);
+    run_queued();
+    CHECK(live_of(AF_INET) == 1 && live_of(AF_INET6) == 1 && port_is_used(AF_INET, 51820));
+    CHECK(adapter.socket4 && !adapter.socket4->dead && !wheel_at);
+
+    receive_from_event(adapter.socket6, 0, NULL);
+    taken_port = 51820;
+    for (int attempt = 0; attempt < 12; attempt++) {
+        run_queued();
+        CHECK(wheel_at && wheel_deadline_ns - time_now_ns() >= pause_ns);
+        pause_ns = wheel_deadline_ns - time_now_ns();
+        CHECK(pause_ns <= 60 * NS_PER_SECOND && live_of(AF_INET) == 0 && live_of(AF_INET6) == 0);
+        if (wheel_at)
+            wheel_at->expired(wheel_at);
+    }
+    taken_port = 0;
+    run_queued();
+    CHECK(live_of(AF_INET) == 1 && live_of(AF_INET6) == 1);
+    /* Nothing comes back after Down. */
+    receive_from_event(adapter.socket4, 0, NULL);
+    adapter.up = false;
+    udp_sockets_close(&adapter);
+    run_queued();
+    CHECK(sockets_live == 0 && irps_live == 0 && memory_live == 0);
+    udp_sockets_uninitialize(&adapter);
+}
+
 /* A lone PKTINFO is stripped by Windows: a second, empty header follows; the length counts the padding of
  * both. */
 static void check_control(ADDRESS_FAMILY family, SIZE_T info_bytes, INT level, INT first_type,
@@ -521,6 +607,7 @@ int main(void)
     test_any_port();
     test_families();
     test_failures();
+    test_lost();
     check_control(AF_INET, sizeof(IN_PKTINFO), IPPROTO_IP_LEVEL, IP_PKTINFO, IP_OPTIONS);
     check_control(AF_INET6, sizeof(IN6_PKTINFO), IPPROTO_IPV6, IPV6_PKTINFO, IPV6_RTHDR);
     wsk_deregister();
