@@ -1,6 +1,6 @@
-/* In drivers that are built for fuzzing only (cmake/Instrumented.cmake): what the compiler calls for each comparison
- * is passed on to the host through a table, which the host fills in after it has loaded the image (section .fuzzcb).
- * Edge counters need no calls: the host finds them in section .SCOV. */
+/* In drivers that are built for fuzzing only (cmake/Instrumented.cmake): what the compiler calls for each
+ * comparison is passed on to the host through a table, which the host fills in after it has loaded the image
+ * (section .fuzzcb). Edge counters need no calls: the host finds them in section .SCOV. */
 #include <stddef.h>
 #include <stdint.h>
 
@@ -39,7 +39,8 @@ void __sanitizer_cov_trace_switch(uint64_t value, uint64_t *cases)
 }
 
 /* Constructors that nobody runs refer to these. */
-extern uint8_t __start___sancov_cntrs[1], __stop___sancov_cntrs[1], __start___sancov_pcs[1], __stop___sancov_pcs[1];
+extern uint8_t __start___sancov_cntrs[1], __stop___sancov_cntrs[1], __start___sancov_pcs[1],
+    __stop___sancov_pcs[1];
 uint8_t __start___sancov_cntrs[1], __stop___sancov_cntrs[1], __start___sancov_pcs[1], __stop___sancov_pcs[1];
 void __sanitizer_cov_8bit_counters_init(uint8_t *start, uint8_t *stop);
 void __sanitizer_cov_8bit_counters_init(uint8_t *start, uint8_t *stop)

@@ -1,5 +1,5 @@
-/* Data messages of valid sessions: inner packets, lengths and counters from the input, sealed correctly, in bursts and
- * in any order.  What the driver indicates must be allowed to the peer that sent it, and once. */
+/* Data messages of valid sessions: inner packets, lengths and counters from the input, sealed correctly, in
+ * bursts and in any order.  What the driver indicates must be allowed to the peer that sent it, and once. */
 #include "target.h"
 
 #define STEPS_MAX 64u
@@ -12,9 +12,11 @@ static void on_indicated(void *context, const uint8_t *packet, uint32_t length)
     static const uint8_t prefix[4] = {0xfd, 0, 0, 0};
     bool ok = false;
     if (length >= 20 && packet[0] >> 4 == 4)
-        ok = packet[12] == 10 && packet[13] == 0 && packet[14] < 2 && (packet[2] << 8 | packet[3]) == (int)length;
+        ok = packet[12] == 10 && packet[13] == 0 && packet[14] < 2 &&
+             (packet[2] << 8 | packet[3]) == (int)length;
     else if (length >= 40 && packet[0] >> 4 == 6)
-        ok = memcmp(packet + 8, prefix, 3) == 0 && packet[11] < 2 && (packet[4] << 8 | packet[5]) + 40 == (int)length;
+        ok = memcmp(packet + 8, prefix, 3) == 0 && packet[11] < 2 &&
+             (packet[4] << 8 | packet[5]) + 40 == (int)length;
     if (!ok)
         machine_wrong("a packet was indicated that no peer may send (%u bytes)", length);
     if (++indicated > sent)
@@ -74,6 +76,10 @@ static uint64_t choose_counter(struct input *input, struct peer_session *session
     }
 }
 
+void target_start(void)
+{
+}
+
 void target_run(struct input *input)
 {
     uint8_t inner[INNER_MAX + 64];
@@ -93,7 +99,8 @@ void target_run(struct input *input)
             size_t length = make_inner(input, peer, inner);
             uint64_t counter = choose_counter(input, session, how);
             sent++;
-            peer_send_data(peer, inner, length, counter, how & 4 ? input_u8(input) : 0, how & 8 ? input : NULL);
+            peer_send_data(peer, inner, length, counter, how & 4 ? input_u8(input) : 0,
+                           how & 8 ? input : NULL);
             break;
         }
         case 3: { /* a run of equal packets, as a stream is */

@@ -1,5 +1,5 @@
-/* Handshakes in both roles, cookies and everything around them, in any order, with any content that passes mac1 and
- * AEAD, and damaged. */
+/* Handshakes in both roles, cookies and everything around them, in any order, with any content that passes
+ * mac1 and AEAD, and damaged. */
 #include "target.h"
 
 #define STEPS_MAX 48u
@@ -9,6 +9,10 @@ static void send_inner(unsigned peer)
 {
     uint8_t packet[28] = {0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 9, 1, 10, 0, (uint8_t)peer, 1};
     sim_tun_send(machine_tun(), packet, sizeof packet);
+}
+
+void target_start(void)
+{
 }
 
 void target_run(struct input *input)

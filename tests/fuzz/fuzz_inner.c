@@ -1,6 +1,6 @@
-/* The transmit side: packets of every shape from the stack - IP headers, lengths, bursts, super-segments - with and
- * without a session.  What arrives at the peers must open (peer.c).  NDIS's verify mode cuts the packets into MDLs of
- * its own choice. */
+/* The transmit side: packets of every shape from the stack - IP headers, lengths, bursts, super-segments -
+ * with and without a session.  What arrives at the peers must open (peer.c).  NDIS's verify mode cuts the
+ * packets into MDLs of its own choice. */
 #include "target.h"
 
 #define STEPS_MAX  64u
@@ -19,8 +19,8 @@ static void send_packet(struct input *input, uint8_t choice)
         packet[ipv6 ? 4 : 2] = (uint8_t)((length - (ipv6 ? 40 : 0)) >> 8);
         packet[ipv6 ? 5 : 3] = (uint8_t)(length - (ipv6 ? 40 : 0));
         packet[ipv6 ? 6 : 9] = choice & 8 ? 6 : 17;
-        memcpy(packet + (ipv6 ? 24 : 16), ipv6 ? (const uint8_t[]){0xfd, 0, 0, peer} : (const uint8_t[]){10, 0, peer, 5},
-               4);
+        memcpy(packet + (ipv6 ? 24 : 16),
+               ipv6 ? (const uint8_t[]){0xfd, 0, 0, peer} : (const uint8_t[]){10, 0, peer, 5}, 4);
         if (choice & 8 && length >= header + 20)
             packet[header + 12] = 0x50;
         if (choice & 16)
@@ -30,6 +30,10 @@ static void send_packet(struct input *input, uint8_t choice)
         memcpy(packet, bytes, got);
     }
     sim_tun_send(machine_tun(), packet, (uint32_t)length);
+}
+
+void target_start(void)
+{
 }
 
 void target_run(struct input *input)

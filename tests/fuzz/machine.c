@@ -79,7 +79,8 @@ static void give_counters_to_fuzzer(const struct image *image)
     if (places_size != counters_size * 16 || table_size != sizeof callbacks)
         host_fatal("the driver's coverage sections are not what the fuzzer expects");
     __sanitizer_cov_8bit_counters_init(counters, counters + counters_size);
-    __sanitizer_cov_pcs_init((const uintptr_t *)(void *)places, (const uintptr_t *)(void *)(places + places_size));
+    __sanitizer_cov_pcs_init((const uintptr_t *)(void *)places,
+                             (const uintptr_t *)(void *)(places + places_size));
     memcpy(table, callbacks, sizeof callbacks);
 }
 
@@ -178,7 +179,8 @@ int32_t machine_control(uint32_t code, const void *in, uint32_t in_length, void 
     int32_t status = io_file_open(ndis_adapter_device(adapter), &io_token_system, &file);
     if (status < 0)
         return status;
-    status = io_file_control(file, code, in, in_length, out, out_length, information ? information : &ignored);
+    status =
+        io_file_control(file, code, in, in_length, out, out_length, information ? information : &ignored);
     io_file_close(file);
     return status;
 }

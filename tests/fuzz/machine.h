@@ -1,6 +1,7 @@
-/* The machine that a fuzz target drives: one simulated Windows (nthost's simulation) with the real driver, built for
- * fuzzing, one adapter `fuzz` that is up, and a network.  One for the life of the process; each input begins with the
- * same configuration.  Everything here but machine_start() and machine_run() is called on the job's thread. */
+/* The machine that a fuzz target drives: one simulated Windows (nthost's simulation) with the real driver,
+ * built for fuzzing, one adapter `fuzz` that is up, and a network.  One for the life of the process; each
+ * input begins with the same configuration.  Everything here but machine_start() and machine_run() is called
+ * on the job's thread. */
 #pragma once
 
 #include "ndis/adapter.h"
@@ -12,7 +13,8 @@
 
 #define MACHINE_PORT 51820u
 
-/* Loads the driver and brings the adapter up; hands its counters to libFuzzer. Ends the process on failure. */
+/* Loads the driver and brings the adapter up; hands its counters to libFuzzer. Ends the process on failure.
+ */
 void machine_start(void);
 /* Runs job(context) on a simulated thread and serves the machine until it returns. */
 void machine_run(void (*job)(void *context), void *context);

@@ -1,5 +1,5 @@
-/* The peers of a fuzzed driver (white paper 5.4). What the driver sends them is opened at once: a message with a wrong
- * mac1, tag or counter is the driver's mistake and ends the run. */
+/* The peers of a fuzzed driver (white paper 5.4). What the driver sends them is opened at once: a message
+ * with a wrong mac1, tag or counter is the driver's mistake and ends the run. */
 #include "peer.h"
 
 #include "crypto/blake2s.h"
@@ -46,9 +46,10 @@ static uint8_t driver_private[32], driver_public[32];
 static uint64_t timestamp, opened;
 static uint32_t next_index;
 
-static const uint8_t low_order[3][32] = {{0}, {1}, {0xec, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-                                                    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-                                                    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f}};
+static const uint8_t low_order[3][32] = {{0}, {1}, {0xec, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+                                                    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+                                                    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+                                                    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f}};
 
 /* ---- Noise ---- */
 
@@ -77,7 +78,8 @@ static void mix_ephemeral(struct noise *noise, const uint8_t public_key[32])
     hkdf_blake2s(noise->c, NULL, NULL, noise->c, public_key, 32);
 }
 
-static void mix_dh(struct noise *noise, uint8_t *key, const uint8_t private_key[32], const uint8_t public_key[32])
+static void mix_dh(struct noise *noise, uint8_t *key, const uint8_t private_key[32],
+                   const uint8_t public_key[32])
 {
     uint8_t secret[32];
     x25519(secret, private_key, public_key);
@@ -118,7 +120,14 @@ static void transmit(struct peer *peer, const uint8_t *message, size_t length, b
     sim_endpoint_send(ipv6 ? peer->endpoint_v6 : peer->endpoint, &to, message, (uint32_t)length);
 }
 
-enum { DAMAGE_BEFORE_MACS = 1, DAMAGE_AFTER_MACS = 2, OTHER_LENGTH = 4, TWICE = 8, OVER_IPV6 = 16, WITH_MAC2 = 32 };
+enum {
+    DAMAGE_BEFORE_MACS = 1,
+    DAMAGE_AFTER_MACS = 2,
+    OTHER_LENGTH = 4,
+    TWICE = 8,
+    OVER_IPV6 = 16,
+    WITH_MAC2 = 32
+};
 
 static void damage(struct input *input, uint8_t *message, size_t length)
 {
@@ -152,7 +161,14 @@ static void make_ephemeral(uint8_t private_key[32])
     memcpy(private_key, parts, 32);
 }
 
-enum { RAW_TIMESTAMP = 1, LOW_ORDER = 2, RAW_INDEX = 4, OTHER_STATIC = 8, RAW_EPHEMERAL = 16, WRONG_PSK = 32 };
+enum {
+    RAW_TIMESTAMP = 1,
+    LOW_ORDER = 2,
+    RAW_INDEX = 4,
+    OTHER_STATIC = 8,
+    RAW_EPHEMERAL = 16,
+    WRONG_PSK = 32
+};
 
 void peer_send_initiation(struct input *input, unsigned number)
 {
@@ -265,8 +281,8 @@ void peer_send_again(struct input *input, unsigned number, bool reflect)
     transmit(peer, message, length, flags & OVER_IPV6);
 }
 
-bool peer_send_data(unsigned number, const uint8_t *inner, size_t length, uint64_t counter, uint32_t index_delta,
-                    struct input *damage_input)
+bool peer_send_data(unsigned number, const uint8_t *inner, size_t length, uint64_t counter,
+                    uint32_t index_delta, struct input *damage_input)
 {
     struct peer *peer = &peers[number];
     struct peer_session *session = &peer->session;
@@ -338,8 +354,8 @@ static void hear_cookie(struct peer *peer, const uint8_t *message)
     uint8_t key[32];
     label_key(key, "cookie--", driver_public);
     if (peer->said_length >= 92 &&
-        xchacha20poly1305_open(peer->cookie, message + 32, 32, peer->said + peer->said_length - 32, 16, message + 8,
-                               key))
+        xchacha20poly1305_open(peer->cookie, message + 32, 32, peer->said + peer->said_length - 32, 16,
+                               message + 8, key))
         peer->has_cookie = true;
 }
 
@@ -365,8 +381,8 @@ static void hear_data(struct peer *peer, const uint8_t *message, uint32_t length
     opened++;
 }
 
-static void hear(void *context, struct sim_endpoint *endpoint, const struct sim_address *from, const uint8_t *data,
-                 uint32_t length)
+static void hear(void *context, struct sim_endpoint *endpoint, const struct sim_address *from,
+                 const uint8_t *data, uint32_t length)
 {
     struct peer *peer = context;
     bool handshake = (length == 148 && data[0] == 1) || (length == 92 && data[0] == 2);
@@ -388,7 +404,8 @@ static void hear(void *context, struct sim_endpoint *endpoint, const struct sim_
     else if (length >= 32 && data[0] == 4)
         hear_data(peer, data, length);
     else
-        machine_wrong("the driver sent %u bytes of type %u, which is no message", length, length ? data[0] : 0);
+        machine_wrong("the driver sent %u bytes of type %u, which is no message", length,
+                      length ? data[0] : 0);
 }
 
 /* ---- life ---- */
@@ -433,7 +450,8 @@ void peers_reset(void)
         memcpy(peer->preshared_key, peers[i].preshared_key, 32);
         peer->endpoint.family = i == 1 ? WYRM_FAMILY_IPV6 : WYRM_FAMILY_IPV4;
         peer->endpoint.port = address.port;
-        memcpy(i == 1 ? peer->endpoint.u.ipv6.address : peer->endpoint.u.ipv4.address, address.bytes, i == 1 ? 16 : 4);
+        memcpy(i == 1 ? peer->endpoint.u.ipv6.address : peer->endpoint.u.ipv4.address, address.bytes,
+               i == 1 ? 16 : 4);
         peer->allowed_ips_count = 2;
         config.peers[i].ips[0] = (struct wyrm_ioctl_allowed_ip){
             .address = {10, 0, (uint8_t)i}, .family = WYRM_FAMILY_IPV4, .cidr = 24};
@@ -458,6 +476,11 @@ void peer_connect(unsigned number)
         machine_wrong("the driver does not answer an initiation");
     peer_send_data(number, NULL, 0, peers[number].session.send_counter++, 0, NULL);
     machine_sleep_ns(100000);
+}
+
+void peer_public_key(unsigned number, uint8_t key[32])
+{
+    memcpy(key, number < PEERS ? peers[number].public_key : driver_public, 32);
 }
 
 struct peer_session *peer_session(unsigned number)

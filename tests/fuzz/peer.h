@@ -1,6 +1,7 @@
-/* Scripted peers with the right keys: their messages pass mac1 and AEAD whatever the input does to the content, unless
- * it asks for damage behind that.  Two peers that the driver knows (1 with a preshared key) and a stranger; they are
- * written on src/crypto alone, so that a mistake in src/protocol cannot cancel itself out. */
+/* Scripted peers with the right keys: their messages pass mac1 and AEAD whatever the input does to the
+ * content, unless it asks for damage behind that.  Two peers that the driver knows (1 with a preshared key)
+ * and a stranger; they are written on src/crypto alone, so that a mistake in src/protocol cannot cancel
+ * itself out. */
 #pragma once
 
 #include "input.h"
@@ -16,8 +17,8 @@ struct peer_session {
     uint64_t received_next; /* the driver counts upwards */
 };
 
-/* Sets the peers up and forgets their sessions; configures the driver: key, port, peers 0 and 1 with endpoints and
- * allowed IPs 10.0.N.0/24, fd00:N::/64. */
+/* Sets the peers up and forgets their sessions; configures the driver: key, port, peers 0 and 1 with
+ * endpoints and allowed IPs 10.0.N.0/24, fd00:N::/64. */
 void peers_reset(void);
 /* Once, before the first peers_reset(). */
 void peers_start(void);
@@ -32,11 +33,13 @@ void peer_send_again(struct input *input, unsigned peer, bool reflect);
 
 /* A whole handshake without damage, the peer as initiator: afterwards both sides have a session. */
 void peer_connect(unsigned peer);
+/* Of a peer, or of the driver (PEERS). */
+void peer_public_key(unsigned peer, uint8_t key[32]);
 struct peer_session *peer_session(unsigned peer);
 
-/* A data message of this content; counter: of the session, then incremented. `damage`: one bit is changed after it was
- * sealed. Returns false if there is no session. */
-bool peer_send_data(unsigned peer, const uint8_t *inner, size_t length, uint64_t counter, uint32_t index_delta,
-                    struct input *damage);
+/* A data message of this content; counter: of the session, then incremented. `damage`: one bit is changed
+ * after it was sealed. Returns false if there is no session. */
+bool peer_send_data(unsigned peer, const uint8_t *inner, size_t length, uint64_t counter,
+                    uint32_t index_delta, struct input *damage);
 /* How many data messages of the driver a peer has opened. */
 uint64_t peer_packets_opened(void);

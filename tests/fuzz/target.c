@@ -13,6 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void start_job(void *unused)
 {
     peers_start();
+    target_start();
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)

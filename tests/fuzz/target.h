@@ -7,3 +7,5 @@
 
 /* Provided by the target: what to do with an input. */
 void target_run(struct input *input);
+/* Once, on the job's thread, before the first input. */
+void target_start(void);
