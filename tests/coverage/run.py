@@ -4,7 +4,7 @@
 A copy of the tree in build/coverage/tree is built with an instrumented wyrm.sys, so that suites find it where they
 expect the real one; the suites run there; nthost writes what the driver executed into build/coverage/profiles
 (nthost/loader/profile.h).  src/protocol also counts what its own unit tests execute.  Without arguments all suites run
-that load the driver."""
+that load the driver, and the kept inputs of the fuzz targets."""
 import collections
 import glob
 import os
@@ -95,6 +95,17 @@ def unit_test_lines():
     return covered_lines(programs[0], profile, programs[1:])
 
 
+def replay_fuzz_inputs():
+    """The inputs of tests/fuzz/corpus against the same image; the targets do without the counters that it lacks."""
+    subprocess.run(["cmake", "--build", "--preset", "linux", "--target", "fuzzers"], cwd=TREE, check=True,
+                   stdout=subprocess.DEVNULL)
+    for target in ("handshake", "data", "inner", "control"):
+        program = os.path.join(TREE, "build/linux/tests/fuzz/fuzz_" + target)
+        subprocess.run([program, "-runs=0", os.path.join(TREE, "tests/fuzz/corpus", target)], cwd=TREE, check=True,
+                       env={**os.environ, "NTHOST_PROFILE_DIR": PROFILES, "WYRM_FUZZ_DRIVER": "build/bin/wyrm.sys"},
+                       stderr=subprocess.DEVNULL, timeout=1800)
+
+
 def add_lines(files, more):
     for path, lines in more.items():
         if path in files:
@@ -149,6 +160,8 @@ def main():
                    stdout=subprocess.DEVNULL)
     tested = subprocess.run(["./test", *suites], cwd=TREE, env={**os.environ, "NTHOST_PROFILE_DIR": PROFILES},
                             check=False).returncode
+    if not sys.argv[1:]:
+        replay_fuzz_inputs()
     raw = glob.glob(os.path.join(PROFILES, "wyrm.sys-*.profraw"))
     if not raw:
         print("coverage: no suite loaded the driver")

@@ -222,6 +222,7 @@ static void check_get(void)
 void target_start(void)
 {
     user_memory_start();
+    peers_deaf();
 }
 
 void target_run(struct input *input)

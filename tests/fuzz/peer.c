@@ -45,6 +45,7 @@ static struct peer peers[PEERS];
 static uint8_t driver_private[32], driver_public[32];
 static uint64_t timestamp, opened;
 static uint32_t next_index;
+static bool deaf;
 
 static const uint8_t low_order[3][32] = {{0}, {1}, {0xec, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
                                                     0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
@@ -390,6 +391,8 @@ static void hear(void *context, struct sim_endpoint *endpoint, const struct sim_
         memcpy(peer->heard, data, length);
         peer->heard_length = length;
     }
+    if (deaf)
+        return;
     if (handshake) {
         check_mac1(peer, data, length);
         memcpy(peer->last_mac1, data + length - 32, 16);
@@ -409,6 +412,11 @@ static void hear(void *context, struct sim_endpoint *endpoint, const struct sim_
 }
 
 /* ---- life ---- */
+
+void peers_deaf(void)
+{
+    deaf = true;
+}
 
 void peers_start(void)
 {

@@ -23,6 +23,10 @@ void peers_reset(void);
 /* Once, before the first peers_reset(). */
 void peers_start(void);
 
+/* For targets that give the driver other keys and endpoints: what it sends says nothing to the peers any
+ * more. */
+void peers_deaf(void);
+
 /* One step of a handshake; fields, order and damage from the input. */
 void peer_send_initiation(struct input *input, unsigned peer);
 void peer_send_response(struct input *input, unsigned peer);
