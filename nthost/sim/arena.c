@@ -81,6 +81,7 @@ static struct arena_slot *cut(size_t capacity, bool page_aligned)
     slot->start = arena + at;
     slot->capacity = capacity;
     slot->page_aligned = page_aligned;
+    slot->fresh = true;
     used = at + capacity;
     return slot;
 }
@@ -99,6 +100,7 @@ struct arena_slot *arena_take(size_t bytes, size_t alignment, char **memory)
     slot = list->first;
     if (slot) {
         list->first = slot->next;
+        slot->fresh = false;
         if (!list->first)
             list->tail = &list->first;
     } else {

@@ -14,6 +14,7 @@ struct arena_slot {
     uint8_t *start;
     size_t capacity; /* edges included */
     bool page_aligned;
+    bool fresh;  /* never used before: all zero */
     bool summed; /* retired, and its content is known */
     uint64_t sum;
 };

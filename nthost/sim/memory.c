@@ -9,6 +9,7 @@
 #include "sched/sim.h"
 #include "verify/internal.h"
 
+#include <emmintrin.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,17 +37,67 @@ static void hit_add(struct search *search, const uint8_t *at, const char *what, 
     search->found++;
 }
 
+/* Candidates are places where the needle's first and last bytes stand: 16 are looked at at once. */
+static const uint8_t *find(const uint8_t *start, size_t bytes, const uint8_t *needle, size_t length)
+{
+    const __m128i first = _mm_set1_epi8((char)needle[0]), last = _mm_set1_epi8((char)needle[length - 1]);
+    const uint8_t *end = start + bytes - length; /* the last place where it can begin */
+
+    for (; start + 15 <= end; start += 16) {
+        __m128i a = _mm_loadu_si128((const __m128i *)start);
+        __m128i b = _mm_loadu_si128((const __m128i *)(start + length - 1));
+        __m128i both = _mm_and_si128(_mm_cmpeq_epi8(a, first), _mm_cmpeq_epi8(b, last));
+
+        for (unsigned mask = (unsigned)_mm_movemask_epi8(both); mask; mask &= mask - 1) {
+            const uint8_t *at = start + __builtin_ctz(mask);
+
+            if (memcmp(at, needle, length) == 0)
+                return at;
+        }
+    }
+    for (; start <= end; start++)
+        if (memcmp(start, needle, length) == 0)
+            return start;
+    return NULL;
+}
+
 static void search_range(struct search *search, const uint8_t *start, size_t bytes, const char *what,
                          describe_hit *describe)
 {
     while (bytes >= search->length) {
-        const uint8_t *at = memmem(start, bytes, search->needle, search->length);
+        const uint8_t *at = find(start, bytes, search->needle, search->length);
 
         if (!at)
             return;
         hit_add(search, at, what, describe);
         bytes -= (size_t)(at + 1 - start);
         start = at + 1;
+    }
+}
+
+/* The same without the pages that were never touched. `start` is the start of a page. */
+static void search_touched(struct search *search, const uint8_t *start, size_t bytes, const char *what,
+                           describe_hit *describe)
+{
+    static unsigned char resident[65536];
+
+    while (bytes) {
+        size_t part = bytes < sizeof resident * PAGE ? bytes : sizeof resident * PAGE;
+        size_t pages = (part + PAGE - 1) / PAGE;
+
+        if (mincore((void *)(uintptr_t)start, pages * PAGE, resident) != 0)
+            memset(resident, 1, pages);
+        for (size_t from = 0, to; from < pages; from = to + 1) {
+            size_t end;
+
+            for (to = from; to < pages && (resident[to] & 1);)
+                to++;
+            end = to * PAGE < part ? to * PAGE : part;
+            if (to > from)
+                search_range(search, start + from * PAGE, end - from * PAGE, what, describe);
+        }
+        start += part;
+        bytes -= part;
     }
 }
 
@@ -116,26 +167,9 @@ static void describe_stack(const uint8_t *at, const char *what, char *where, siz
 static void search_stack(void *context, const char *thread, const void *low, size_t bytes)
 {
     static const char not_the_drivers[] = "scenario";
-    const uint8_t *start = low;
-    static unsigned char resident[(8u << 20) / PAGE];
-    size_t pages = bytes / PAGE, from = 0;
 
-    if (strncmp(thread, not_the_drivers, sizeof not_the_drivers - 1) == 0)
-        return;
-    if (pages > sizeof resident || ((uintptr_t)low & (PAGE - 1)) ||
-        mincore((void *)(uintptr_t)start, pages * PAGE, resident) != 0) {
-        search_range(context, start, bytes, thread, describe_stack);
-        return;
-    }
-    while (from < pages) {
-        size_t to = from;
-
-        while (to < pages && (resident[to] & 1))
-            to++;
-        if (to > from)
-            search_range(context, start + from * PAGE, (to - from) * PAGE, thread, describe_stack);
-        from = to + 1;
-    }
+    if (strncmp(thread, not_the_drivers, sizeof not_the_drivers - 1) != 0)
+        search_touched(context, low, bytes, thread, describe_stack);
 }
 
 unsigned sim_memory_search(const void *needle, size_t length, struct sim_memory_hit *hits, unsigned max)
@@ -148,7 +182,7 @@ unsigned sim_memory_search(const void *needle, size_t length, struct sim_memory_
         return 0;
     arena_extent(&start, &bytes);
     if (bytes)
-        search_range(&search, start, bytes, "", describe_block);
+        search_touched(&search, start, bytes, "", describe_block);
     for (const struct image *image = image_first(); image; image = image->next)
         search_image(&search, image);
     sim_each_stack(search_stack, &search);

@@ -322,7 +322,8 @@ void *verify_pool_allocate(size_t bytes, uint32_t tag, bool paged, bool zero, co
     struct block *block = block_make(bytes, ALIGNMENT, paged ? "paged pool allocation" : "pool allocation",
                                      RULE_POOL_USE_AFTER_FREE);
     block->tag = tag;
-    memset(block->memory, zero ? 0 : UNINITIALIZED, bytes);
+    if (!zero || !block->slot || !block->slot->fresh)
+        memset(block->memory, zero ? 0 : UNINITIALIZED, bytes);
     host_count_add(HOST_POOL, 1);
     if (sim_active) {
         pool_bytes += bytes;
