@@ -54,6 +54,8 @@ void sim_import(uint32_t row);
 /* It returns: what it did is seen by others before the driver goes on. */
 void sim_import_done(void);
 void sim_yield(void);
+/* Called at the next import, where the driver's stack is known. Safe in a signal handler. */
+void sim_interrupt(void (*function)(void));
 /* Trace hash: everything that decided the run, folded into one number. */
 void sim_note(uint64_t value);
 void sim_note_bytes(const void *data, size_t length);

@@ -55,6 +55,7 @@ static struct fiber *ready[FIBERS_MAX];
 static unsigned ready_count;
 static uint64_t next_deadline = SCHED_FOREVER; /* no waiting fiber has an earlier one */
 static uint64_t switches, turn;                /* imports since the last switch */
+static void (*volatile interrupt)(void);
 static void (*describe_hook)(const char *thread, const char *state);
 
 /* ---- variables that follow ---- */
@@ -261,8 +262,15 @@ static void may_switch(void)
     leave();
 }
 
+void sim_interrupt(void (*function)(void))
+{
+    interrupt = function;
+}
+
 void sim_import(uint32_t row)
 {
+    if (interrupt)
+        interrupt();
     sim_note(row ^ sim_time_ns() << 10);
     sim_time_add(sim_import_cost_ns);
     may_switch();

@@ -19,9 +19,9 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#define STACK_SHOWN   24u
-#define REPORT_LIMIT  20u /* seconds for the report of a run that does not end */
-#define NS_PER_SECOND 1000000000ull
+#define STACK_SHOWN     24u
+#define REPORT_LIMIT    20u /* seconds for the report of a run that does not end */
+#define IMPORT_PATIENCE 3u  /* seconds until a driver that computes must call an import */
 
 static struct {
     const struct sim_run *options;
@@ -118,16 +118,28 @@ static void stuck(const char *thread, const char *state)
     describe(thread, state);
 }
 
+_Noreturn static void limit_report(void)
+{
+    describe("the one that runs", "goes on");
+    result_fill();
+    _exit(SIM_EXIT_LIMIT);
+}
+
+/* The driver's stack is known where it calls an import; a loop without any is found by a second signal. */
 static void limit_reached(int number)
 {
+    static bool second;
+    struct itimerval patience = {.it_value.tv_sec = IMPORT_PATIENCE};
     (void)number;
+    if (second)
+        limit_report();
+    second = true;
     signal(SIGALRM, SIG_DFL);
     alarm(REPORT_LIMIT);
     host_warn("simulation: no end after %u s of processor time; virtual time %.6f s, %llu switches",
               run.options->limit_seconds, run_seconds(), (unsigned long long)sim_switches());
-    describe("the one that runs", "is");
-    result_fill();
-    _exit(SIM_EXIT_LIMIT);
+    sim_interrupt(limit_report);
+    setitimer(ITIMER_PROF, &patience, NULL);
 }
 
 static void limit_start(unsigned seconds)
