@@ -77,8 +77,10 @@ uint64_t sim_switches(void);
     }
 void sim_follow(void *variable, size_t size, bool stays);
 
-/* The stacks of all fibers, for the search of memory. */
-void sim_each_stack(void (*visit)(void *context, const char *thread, const void *low, size_t size),
+/* The stacks of all fibers, for the search of memory. What is below `live` was left by calls that have
+ * returned. */
+void sim_each_stack(void (*visit)(void *context, const char *thread, const void *low, size_t size,
+                                  const void *live),
                     void *context);
 /* Called when no fiber can ever run again, once for each fiber, with that fiber's variables in place; then
  * the process ends with status 71. */

@@ -325,11 +325,18 @@ void sim_stack_bounds(uintptr_t *low, uintptr_t *high)
 
 /* From the guard page on for those that were used: what ended calls left below the stack pointer counts too.
  */
-void sim_each_stack(void (*visit)(void *context, const char *thread, const void *low, size_t size),
+void sim_each_stack(void (*visit)(void *context, const char *thread, const void *low, size_t size,
+                                  const void *live),
                     void *context)
 {
     for (unsigned i = 0; i < fiber_count; i++) {
-        if (fibers[i]->stack)
-            visit(context, fibers[i]->name, fibers[i]->stack + GUARD_BYTES, STACK_BYTES - GUARD_BYTES);
+        const struct fiber *fiber = fibers[i];
+        const void *live = fiber->stack_pointer;
+        if (fiber == running)
+            live = __builtin_frame_address(0);
+        else if (fiber->state == FREE)
+            live = fiber->stack + STACK_BYTES;
+        if (fiber->stack)
+            visit(context, fiber->name, fiber->stack + GUARD_BYTES, STACK_BYTES - GUARD_BYTES, live);
     }
 }

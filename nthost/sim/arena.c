@@ -14,7 +14,7 @@
 #define SMALL_BYTES 1024u /* sizes up to this are multiples of SMALL_STEP */
 #define SMALL_STEP  64u
 #define SIZES       512u
-#define SUMMED_MAX  2048u /* contents up to this are always remembered */
+#define SUMMED_MAX  512u  /* contents up to this are always remembered */
 #define SUMMED_RATE 8192u /* of 2^16: of the longer ones */
 
 struct size_list {

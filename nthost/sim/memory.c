@@ -9,7 +9,7 @@
 #include "sched/sim.h"
 #include "verify/internal.h"
 
-#include <emmintrin.h>
+#include <immintrin.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +22,7 @@ struct search {
     size_t length;
     struct sim_memory_hit *hits;
     unsigned found, max;
+    bool avx2;
 };
 
 typedef void describe_hit(const uint8_t *at, const char *what, char *where, size_t size);
@@ -37,7 +38,7 @@ static void hit_add(struct search *search, const uint8_t *at, const char *what, 
     search->found++;
 }
 
-/* Candidates are places where the needle's first and last bytes stand: 16 are looked at at once. */
+/* Candidates are places where the needle's first and last bytes stand: 16, or 32, are looked at at once. */
 static const uint8_t *find(const uint8_t *start, size_t bytes, const uint8_t *needle, size_t length)
 {
     const __m128i first = _mm_set1_epi8((char)needle[0]), last = _mm_set1_epi8((char)needle[length - 1]);
@@ -61,11 +62,34 @@ static const uint8_t *find(const uint8_t *start, size_t bytes, const uint8_t *ne
     return NULL;
 }
 
+__attribute__((target("avx2"))) static const uint8_t *find_avx2(const uint8_t *start, size_t bytes,
+                                                                const uint8_t *needle, size_t length)
+{
+    const __m256i first = _mm256_set1_epi8((char)needle[0]);
+    const __m256i last = _mm256_set1_epi8((char)needle[length - 1]);
+    const uint8_t *limit = start + bytes, *end = limit - length;
+
+    for (; start + 31 <= end; start += 32) {
+        __m256i a = _mm256_loadu_si256((const __m256i *)start);
+        __m256i b = _mm256_loadu_si256((const __m256i *)(start + length - 1));
+        __m256i both = _mm256_and_si256(_mm256_cmpeq_epi8(a, first), _mm256_cmpeq_epi8(b, last));
+
+        for (unsigned mask = (unsigned)_mm256_movemask_epi8(both); mask; mask &= mask - 1) {
+            const uint8_t *at = start + __builtin_ctz(mask);
+
+            if (memcmp(at, needle, length) == 0)
+                return at;
+        }
+    }
+    return start <= end ? find(start, (size_t)(limit - start), needle, length) : NULL;
+}
+
 static void search_range(struct search *search, const uint8_t *start, size_t bytes, const char *what,
                          describe_hit *describe)
 {
     while (bytes >= search->length) {
-        const uint8_t *at = find(start, bytes, search->needle, search->length);
+        const uint8_t *at = search->avx2 ? find_avx2(start, bytes, search->needle, search->length)
+                                         : find(start, bytes, search->needle, search->length);
 
         if (!at)
             return;
@@ -157,24 +181,27 @@ static void search_image(struct search *search, const struct image *image)
 
 /* ---- stacks ---- */
 
+static const uint8_t *stack_live; /* of the stack that is searched */
+
 static void describe_stack(const uint8_t *at, const char *what, char *where, size_t size)
 {
-    snprintf(where, size, "stack of thread %s, %p", what, (const void *)at);
+    snprintf(where, size, "stack of thread %s%s, %p", what,
+             at < stack_live ? ", left by a call that has returned" : "", (const void *)at);
 }
 
-/* The scenario's threads have the secrets that it looks for on their own stacks.  Pages that were never
- * touched are not looked at: most of a stack. */
-static void search_stack(void *context, const char *thread, const void *low, size_t bytes)
+/* The scenario's threads have the secrets that it looks for on their own stacks. */
+static void search_stack(void *context, const char *thread, const void *low, size_t bytes, const void *live)
 {
     static const char not_the_drivers[] = "scenario";
 
+    stack_live = live;
     if (strncmp(thread, not_the_drivers, sizeof not_the_drivers - 1) != 0)
         search_touched(context, low, bytes, thread, describe_stack);
 }
 
 unsigned sim_memory_search(const void *needle, size_t length, struct sim_memory_hit *hits, unsigned max)
 {
-    struct search search = {needle, length, hits, 0, max};
+    struct search search = {needle, length, hits, 0, max, __builtin_cpu_supports("avx2")};
     const uint8_t *start;
     size_t bytes;
 

@@ -23,7 +23,7 @@
 #define UNINITIALIZED    0xc5 /* in the block */
 #define QUARANTINE       16384u
 #define QUARANTINE_BYTES (512u << 20) /* of address space */
-#define ARENA_QUARANTINE (8u << 20)   /* bytes: what a search of memory has to look at */
+#define ARENA_QUARANTINE (4u << 20)   /* bytes: what a search of memory has to look at */
 #define GUARDED_MAX      28000u       /* two mappings each; Linux allows a process 65530 */
 #define PAGES_INDEXED    8u
 

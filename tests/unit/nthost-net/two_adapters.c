@@ -18,6 +18,7 @@ struct port {
 };
 
 struct two_port two_ports[2];
+void (*two_during_send)(unsigned which), (*two_during_pause)(unsigned which);
 static struct port ports[2];
 static unsigned initialized;
 static NDIS_HANDLE driver;
@@ -76,6 +77,8 @@ static NDIS_STATUS NTAPI on_pause(NDIS_HANDLE context, PNDIS_MINIPORT_PAUSE_PARA
     struct port *port = context;
 
     port->running = false;
+    if (two_during_pause)
+        two_during_pause(port->number);
     while (__atomic_load_n(&port->indicated, __ATOMIC_ACQUIRE) !=
            __atomic_load_n(&port->returned, __ATOMIC_ACQUIRE))
         NdisMSleep(1000);
@@ -133,6 +136,8 @@ static VOID NTAPI on_send(NDIS_HANDLE context, PNET_BUFFER_LIST chain, NDIS_PORT
     uint32_t count = 0;
 
     CHECK(port->running);
+    if (two_during_send)
+        two_during_send(port->number);
     for (NET_BUFFER_LIST *list = chain; list; list = list->Next)
         for (NET_BUFFER *buffer = list->FirstNetBuffer; buffer; buffer = buffer->Next) {
             uint8_t storage[20], *header = NdisGetDataBuffer(buffer, 20, storage, 1, 0);

@@ -22,3 +22,5 @@ void two_adapters_check(struct ndis_adapter *adapters[2]);
 /* Removes adapter `which`; after both the driver. */
 void two_adapters_remove(struct ndis_adapter *adapter, unsigned which);
 void two_adapters_end(void);
+/* Called, if set, while the driver handles a send and a pause; the same adapter's never overlap. */
+extern void (*two_during_send)(unsigned which), (*two_during_pause)(unsigned which);

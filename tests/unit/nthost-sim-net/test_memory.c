@@ -116,6 +116,40 @@ static void plant_on_stack(void *unused)
     __asm__ volatile("" : : "r"(deep) : "memory");
 }
 
+static __attribute__((noinline)) void careless(void)
+{
+    uint8_t deep[16384]; /* its low end is deeper than what the thread's end uses */
+
+    make_needle(deep, 7);
+    __asm__ volatile("" : : "r"(deep) : "memory");
+}
+
+static void leave_on_stack(void *unused)
+{
+    careless();
+}
+
+/* The search is exact at every place, also at the last bytes of a block and across lines and pages. */
+static void test_places(void)
+{
+    struct sim_memory_hit hits[HITS];
+    uint8_t *block = ExAllocatePoolWithTag(NonPagedPoolNx, 9000, TAG);
+    uint8_t kept[NEEDLE];
+    unsigned missed = 0;
+
+    for (unsigned at = 0; at + NEEDLE <= 9000; at += at < 100 || at > 8800 ? 1 : 37) {
+        memcpy(kept, block + at, NEEDLE);
+        make_needle(block + at, 8);
+        missed += find(8, hits) != 1 || hits[0].address != block + at;
+        memcpy(block + at, kept, NEEDLE);
+    }
+    CHECK_MSG(missed == 0, "%u places", missed);
+    make_needle(block, 8);
+    block[NEEDLE / 2] ^= 1; /* nearly */
+    CHECK(find(8, hits) == 0);
+    ExFreePoolWithTag(block, TAG);
+}
+
 static void test_stack(void)
 {
     struct sim_memory_hit hits[HITS];
@@ -123,11 +157,14 @@ static void test_stack(void)
 
     while (!stack_state.planted)
         sched_block(sched_time_ns() + MS);
-    CHECK(find(5, hits) == 1);
+    CHECK(find(5, hits) == 1 && !strstr(hits[0].where, "has returned"));
     CHECK_MSG(strncmp(hits[0].where, "stack of thread worker", 22) == 0, "%s", hits[0].where);
     stack_state.leave = true;
     sched_thread_join(thread);
     CHECK(find(5, hits) == 0);
+    thread = sched_thread_create("careless", leave_on_stack, NULL);
+    sched_thread_join(thread);
+    CHECK(find(7, hits) == 1 && strstr(hits[0].where, "left by a call that has returned"));
 }
 
 /* ---- the image ---- */
@@ -214,6 +251,7 @@ void test_memory(const char *image)
 {
     test_pool();
     test_lent();
+    test_places();
     test_stack();
     test_image(image);
     expect("pool-double-free", "pool-double-free");

@@ -3,6 +3,7 @@
 #include "host_test.h"
 #include "ndis/adapter.h"
 #include "sched/sched.h"
+#include "sched/sim.h"
 #include "sim/edges.h"
 #include "two_adapters.h"
 
@@ -52,6 +53,57 @@ static void exchange(struct ndis_adapter *adapter, uint8_t which)
     sim_tun_receiver(ndis_adapter_tun(adapter), NULL, NULL);
 }
 
+/* ---- NDIS never pauses a miniport during a send to it ---- */
+
+static struct {
+    unsigned inside[2], overlaps, sends, pauses;
+    bool stop;
+} gates;
+
+static void during_send(unsigned which)
+{
+    gates.inside[which]++;
+    gates.sends++;
+    for (unsigned i = 0; i < 20; i++)
+        sim_yield();
+    gates.inside[which]--;
+}
+
+static void during_pause(unsigned which)
+{
+    gates.overlaps += gates.inside[which] != 0;
+    gates.pauses++;
+}
+
+static void pause_often(void *adapter)
+{
+    while (!gates.stop) {
+        CHECK(ndis_adapter_pause(adapter) == 0);
+        CHECK(ndis_adapter_restart(adapter) == 0);
+        sched_block(sched_time_ns() + MS / 10);
+    }
+}
+
+static void test_gates(struct ndis_adapter *adapter)
+{
+    struct sched_thread *thread = sched_thread_create("pauser", pause_often, adapter);
+    uint8_t packet[40];
+
+    two_during_send = during_send;
+    two_during_pause = during_pause;
+    make_packet(packet, 1);
+    for (unsigned i = 0; i < 300; i++) {
+        sim_tun_send(ndis_adapter_tun(adapter), packet, sizeof packet);
+        sched_block(sched_time_ns() + MS / 20);
+    }
+    gates.stop = true;
+    sched_thread_join(thread);
+    CHECK_MSG(gates.overlaps == 0, "%u of %u pauses during one of %u sends", gates.overlaps, gates.pauses,
+              gates.sends);
+    CHECK(gates.pauses > 20 && gates.sends > 20);
+    two_during_send = two_during_pause = NULL;
+}
+
 void test_sim_adapters(void)
 {
     struct ndis_adapter *adapters[2] = {0};
@@ -63,6 +115,7 @@ void test_sim_adapters(void)
     two_adapters_check(adapters);
     exchange(adapters[0], 0);
     exchange(adapters[1], 1);
+    test_gates(adapters[1]);
     two_adapters_remove(adapters[0], 0);
     exchange(adapters[1], 1);
     two_adapters_remove(adapters[1], 1);
