@@ -98,6 +98,7 @@ static void on_socket(void *context, struct udp_datagram *datagrams, unsigned co
         seen->from.port = datagrams[i].from.port;
         memcpy(seen->from.bytes, datagrams[i].from.bytes, 16);
         seen->to.family = datagrams[i].to.family;
+        seen->to.port = datagrams[i].to.port;
         memcpy(seen->to.bytes, datagrams[i].to.bytes, 16);
     }
     udp_buffer_release(token);

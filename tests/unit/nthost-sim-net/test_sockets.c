@@ -195,6 +195,23 @@ static void test_runs(void)
         CHECK(got.lengths[i] == (i % 21 < 20 ? 100 : 40));
     CHECK_MSG(got.runs > 3 && got.batches > 0 && got.calls < 200, "%u runs, %u batches, %u calls", got.runs,
               got.batches, got.calls);
+    /* A longer datagram never joins the run of a shorter one. */
+    got = (struct got){0};
+    sent = 0;
+    for (unsigned i = 0; i < 120; i++) {
+        uint32_t length = i % 3 ? 90 : 60;
+        uint8_t data[100];
+
+        for (uint32_t j = 0; j < length; j++)
+            data[j] = (uint8_t)(sent + j);
+        sim_endpoint_send(endpoint, &own, data, length);
+        sent += length;
+        if (i % 6 == 5)
+            world_run();
+    }
+    CHECK(got.datagrams == 120 && got.bytes == sent && !got.wrong && got.runs > 3);
+    for (unsigned i = 0; i < 120; i++)
+        CHECK(got.lengths[i] == (i % 3 ? 90 : 60));
     udp_close(socket);
     sim_endpoint_close(endpoint);
 }
