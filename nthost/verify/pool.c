@@ -22,6 +22,7 @@
 #define FRONT_FILL       256u /* bytes in front of the block that carry the pattern */
 #define UNINITIALIZED    0xc5 /* in the block */
 #define QUARANTINE       16384u
+#define RELEASED_AT_ONCE 8u
 #define QUARANTINE_BYTES (512u << 20) /* of address space */
 #define ARENA_QUARANTINE (4u << 20)   /* bytes: what a search of memory has to look at */
 #define GUARDED_MAX      28000u       /* two mappings each; Linux allows a process 65530 */
@@ -55,8 +56,8 @@ struct block {
 static pthread_mutex_t pool_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct block *blocks[BUCKETS];
 static struct page_link *pages[BUCKETS];
-static struct block *quarantine[QUARANTINE];
-static unsigned quarantine_next;
+static struct block *quarantine[QUARANTINE]; /* a ring */
+static unsigned quarantine_oldest, quarantine_count;
 static size_t quarantine_bytes, guarded;
 static bool unguarded_told;
 static uint64_t pool_bytes, pool_bytes_peak; /* of live pool allocations; kept in the simulation only */
@@ -223,7 +224,8 @@ static void block_forget(struct block *block)
 /* After its last use: inaccessible, and in the place of the oldest one. */
 static void block_retire(struct block *block)
 {
-    struct block *out[8];
+    struct block *out[RELEASED_AT_ONCE];
+    size_t limit = block->slot ? ARENA_QUARANTINE : QUARANTINE_BYTES;
     unsigned count = 0;
     if (block->map) {
         __atomic_fetch_sub(&guarded, 1, __ATOMIC_RELAXED);
@@ -236,25 +238,19 @@ static void block_retire(struct block *block)
     }
     pthread_mutex_lock(&pool_lock);
     quarantine_bytes += block->mapped;
-    unsigned at = quarantine_next;
-    for (;;) { /* the slot itself, then more while too much address space is kept */
-        struct block *oldest = quarantine[at];
-        quarantine[at] = NULL;
-        if (oldest) {
-            quarantine_bytes -= oldest->mapped;
-            index_remove(oldest);
-            out[count++] = oldest;
-        }
-        at = (at + 1) % QUARANTINE;
-        if (count == 8 || at == quarantine_next ||
-            quarantine_bytes <= (block->slot ? ARENA_QUARANTINE : QUARANTINE_BYTES))
-            break;
+    while (count < RELEASED_AT_ONCE && quarantine_count &&
+           (quarantine_count == QUARANTINE || quarantine_bytes > limit)) {
+        struct block *oldest = quarantine[quarantine_oldest];
+        quarantine_oldest = (quarantine_oldest + 1) % QUARANTINE;
+        quarantine_count--;
+        quarantine_bytes -= oldest->mapped;
+        index_remove(oldest);
+        out[count++] = oldest;
     }
-    quarantine[quarantine_next] = block;
-    quarantine_next = (quarantine_next + 1) % QUARANTINE;
+    quarantine[(quarantine_oldest + quarantine_count++) % QUARANTINE] = block;
     pthread_mutex_unlock(&pool_lock);
-    while (count)
-        block_forget(out[--count]);
+    for (unsigned i = 0; i < count; i++)
+        block_forget(out[i]);
 }
 
 /* ---- reports ---- */
