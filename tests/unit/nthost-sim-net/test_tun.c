@@ -13,7 +13,7 @@
 #define LENGTH  1040u
 
 struct down { /* what came into the driver, cut again */
-    uint32_t calls, packets, super;
+    uint32_t calls, packets, super, longest;
     uint8_t (*expected)[LENGTH];
     bool wrong;
     struct tun *pause_me;
@@ -43,6 +43,8 @@ static void on_down(void *context, struct tun_packet *packets, unsigned count)
             uint32_t length = segment_length(&segmenter, j);
 
             segment_write(&segmenter, j, out);
+            if (length > down->longest)
+                down->longest = length;
             if (down->expected && (length != LENGTH || down->packets >= PACKETS ||
                                    memcmp(out, down->expected[down->packets], length) != 0))
                 down->wrong = true;
@@ -110,7 +112,7 @@ static void test_large_write(struct tun *tun, struct down *down)
     *down = (struct down){0};
     sim_tun_send(tun, large, sizeof large);
     world_run();
-    CHECK(down->super == 1 && down->packets == cut && !down->wrong);
+    CHECK(down->super == 1 && down->packets == cut && !down->wrong && down->longest == 1420);
     CHECK(tun_set_mtu(tun, 1500) == 0);
 }
 
@@ -136,6 +138,14 @@ static void test_back_pressure(struct tun *tun, struct down *down)
     tun_pause_reading(tun, false);
     world_run();
     CHECK(down->packets == 130);
+    *down = (struct down){0};
+    sim_tun_send(tun, flow_packets[0], LENGTH);
+    tun_pause_reading(tun, true); /* after it was arranged that it comes */
+    world_run();
+    CHECK(down->packets == 0);
+    tun_pause_reading(tun, false);
+    world_run();
+    CHECK(down->packets == 1);
 }
 
 static void test_up(struct tun *tun)
