@@ -4,7 +4,7 @@
 A copy of the tree in build/coverage/tree is built with an instrumented wyrm.sys, so that suites find it where they
 expect the real one; the suites run there; nthost writes what the driver executed into build/coverage/profiles
 (nthost/loader/profile.h).  src/protocol also counts what its own unit tests execute.  Without arguments all suites run
-that load the driver, and the kept inputs of the fuzz targets."""
+that load the driver; `fuzz` stands for the kept inputs of the fuzz targets."""
 import collections
 import glob
 import os
@@ -151,16 +151,20 @@ def report(files):
 
 def main():
     suites = sys.argv[1:] or [name for name in sorted(os.listdir(os.path.join(ROOT, "tests/suites")))
-                              if name not in WITHOUT_DRIVER]
+                              if name not in WITHOUT_DRIVER] + ["26-fuzz"]
+    replay = "26-fuzz" in suites or "fuzz" in suites  # with the image of this run instead of its own
+    suites = [name for name in suites if name not in ("26-fuzz", "fuzz")]
     os.makedirs(TREE, exist_ok=True)
     synchronize_tree()
     shutil.rmtree(PROFILES, ignore_errors=True)
     os.makedirs(PROFILES)
     subprocess.run(["cmake", "--preset", "windows-x64", "-DWYRM_INSTRUMENT=coverage"], cwd=TREE, check=True,
                    stdout=subprocess.DEVNULL)
-    tested = subprocess.run(["./test", *suites], cwd=TREE, env={**os.environ, "NTHOST_PROFILE_DIR": PROFILES},
-                            check=False).returncode
-    if not sys.argv[1:]:
+    tested = 0
+    if suites:
+        tested = subprocess.run(["./test", *suites], cwd=TREE, env={**os.environ, "NTHOST_PROFILE_DIR": PROFILES},
+                                check=False).returncode
+    if replay:
         replay_fuzz_inputs()
     raw = glob.glob(os.path.join(PROFILES, "wyrm.sys-*.profraw"))
     if not raw:
