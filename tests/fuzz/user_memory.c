@@ -13,7 +13,7 @@
 #define TRAP_FLAG 0x100
 
 static uint8_t *memory, *used;
-static size_t used_length;
+static size_t used_length, last_access;
 static struct input changes;
 static unsigned accesses, next_change;
 static bool watching;
@@ -37,6 +37,7 @@ static void on_fault(int number, siginfo_t *info, void *context)
     }
     mprotect(memory, USER_MEMORY_BYTES, PROT_READ | PROT_WRITE);
     registers->uc_mcontext.gregs[REG_EFL] |= TRAP_FLAG;
+    last_access = (uintptr_t)info->si_addr >= (uintptr_t)used ? (size_t)((uint8_t *)info->si_addr - used) : 0;
     stepping = true;
 }
 
@@ -53,7 +54,9 @@ static void on_trap(int number, siginfo_t *info, void *context)
     if (!watching)
         return;
     if (input_more(&changes) && accesses >= next_change) {
-        size_t place = input_u8(&changes) * (used_length / 256 + 1);
+        /* Mostly what was just read: a second look at it is what this is about. */
+        uint8_t where = input_u8(&changes);
+        size_t place = where & 1 ? (size_t)where * (used_length / 256 + 1) : last_access + where / 2 % 16;
         used[place % used_length] = input_u8(&changes);
         next_change = accesses + 1 + input_u8(&changes);
     }
