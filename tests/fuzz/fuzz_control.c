@@ -165,7 +165,8 @@ static void one_call(struct input *input, struct io_file *file, struct input *ch
         read_log(input, file);
         return;
     case 7:
-        code = WYRM_IOCTL_CODE(318u + (choice >> 5), choice >> 3 & 3);
+        code =
+            WYRM_IOCTL_CODE(317u + (choice >> 5), choice >> 3 & 3); /* all but LOG, which may wait for ever */
         length = input_u8(input);
         break;
     }
@@ -188,7 +189,7 @@ static void one_call(struct input *input, struct io_file *file, struct input *ch
 /* Whatever the configuration became: it can be read, and its parts fit together. */
 static void check_get(void)
 {
-    static uint8_t all[1u << 20];
+    static uint8_t all[1u << 17];
     uint64_t length = 0;
     struct wyrm_ioctl_interface interface;
     int32_t status = machine_control(WYRM_IOCTL_GET, NULL, 0, all, sizeof all, &length);
