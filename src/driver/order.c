@@ -19,9 +19,9 @@
 #include "order.h"
 #include "batch.h"
 
-void order_initialize(struct order *order)
+void order_initialize(struct order *order, struct batch *volatile *slots)
 {
-    __builtin_memset(order, 0, sizeof(*order));
+    *order = (struct order){.slots = slots};
 }
 
 bool order_take_ticket(struct order *order, uint32_t *ticket)

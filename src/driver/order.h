@@ -14,14 +14,15 @@ struct batch;
 #define ORDER_DELIVER_MAX 16
 
 struct order {
-    struct batch *volatile slots[ORDER_SLOTS]; /* finished batches, by ticket */
+    struct batch *volatile *slots; /* ORDER_SLOTS finished batches, by ticket */
     volatile uint32_t next_ticket;
     volatile uint32_t head;      /* ticket that is delivered next */
     volatile int32_t delivering; /* finished batches not yet looked at by the deliverer; 0 = idle */
     int32_t seen;                /* of these, between two goes of the delivery */
 };
 
-void order_initialize(struct order *order);
+/* `slots`: ORDER_SLOTS null pointers, the order's until it is not used any more. */
+void order_initialize(struct order *order, struct batch *volatile *slots);
 /* False when ORDER_SLOTS batches are outstanding.  Any IRQL <= DISPATCH_LEVEL, any number of callers. */
 bool order_take_ticket(struct order *order, uint32_t *ticket);
 /* True when `ticket` is the one to be delivered next: nothing is outstanding before it. A hint. */

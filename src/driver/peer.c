@@ -15,6 +15,7 @@ static void peer_free(struct epoch_node *node)
     struct peer *peer = CONTAINING_RECORD(node, struct peer, epoch);
     struct adapter *adapter = peer->adapter;
     transmit_purge_staged(peer); /* what was staged while the peer was on its way out */
+    memory_free(MEMORY_PEER, peer->orders, sizeof(*peer->orders));
     secure_zero(peer, sizeof(*peer));
     memory_free(MEMORY_PEER, peer, sizeof(*peer));
     ExReleaseRundownProtection(&adapter->peer_rundown);
@@ -63,8 +64,6 @@ struct peer *peer_create(struct adapter *adapter, const uint8_t public_key[32])
     cookie_maker_init(&peer->cookie, public_key);
     session_set_init(&peer->sessions);
     endpoint_initialize(&peer->endpoint);
-    order_initialize(&peer->tx_order);
-    order_initialize(&peer->rx_order);
     allowed_ips_peer_init(&peer->allowed);
     wheel_entry_initialize(&peer->timer, peer_timers_expired);
     peer_timers_initialize(peer);

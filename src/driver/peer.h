@@ -21,6 +21,10 @@ struct session_object {
     struct epoch_node epoch;
 };
 
+struct peer_orders {
+    struct batch *volatile tx_slots[ORDER_SLOTS], *volatile rx_slots[ORDER_SLOTS];
+};
+
 /* A packet that waits for a session: our own copy, so that the sender's NBL is completed at once. */
 struct staged_packet {
     struct staged_packet *next;
@@ -55,7 +59,8 @@ struct peer {
 
     /* ---- data path ---- */
     struct endpoint_cell endpoint;
-    struct order tx_order, rx_order;
+    struct order tx_order, rx_order; /* usable once there was a session */
+    struct peer_orders *orders; /* their slots: two kilobytes that a peer without sessions does not need */
     struct work tx_order_work, rx_order_work; /* long deliveries go on there; hold a reference while queued */
     KSPIN_LOCK staged_lock;
     struct staged_packet *staged_head, *staged_tail;
@@ -92,7 +97,7 @@ struct peer *peer_table_find(struct adapter *adapter, const uint8_t public_key[3
 
 /* ---- sessions (peer_session.c) ---- */
 /* A session derived from the peer's handshake (handshake_begin_session filled object->session): one
- * reference. NULL: memory. */
+ * reference; the first one makes the peer's orders.  NULL: memory.  handshake_lock held. */
 struct session_object *session_object_create(struct peer *peer);
 /* The current session if it can send at `now`, referenced; else NULL. IRQL <= DISPATCH_LEVEL, in an epoch or
  * holding the peer; the second one only in an epoch. */

@@ -18,9 +18,22 @@ static void session_free(struct epoch_node *node)
     peer_release(peer);
 }
 
+static bool orders_ensure(struct peer *peer)
+{
+    if (peer->orders)
+        return true;
+    struct peer_orders *orders = memory_allocate(MEMORY_PEER, sizeof(*orders));
+    if (!orders)
+        return false;
+    order_initialize(&peer->tx_order, orders->tx_slots);
+    order_initialize(&peer->rx_order, orders->rx_slots);
+    peer->orders = orders;
+    return true;
+}
+
 struct session_object *session_object_create(struct peer *peer)
 {
-    if (!peer_reference(peer))
+    if (!orders_ensure(peer) || !peer_reference(peer))
         return NULL;
     struct session_object *object = memory_allocate(MEMORY_SESSION, sizeof(*object));
     if (!object) {

@@ -21,6 +21,7 @@
 #define STUCK_YIELDS 1000000
 
 static struct order order;
+static struct batch *volatile slots[ORDER_SLOTS];
 static pthread_barrier_t round_start, round_end;
 static struct batch batches[THREADS][PER_THREAD];
 static uint32_t expected; /* plain on purpose: only a deliverer touches it, ThreadSanitizer looks on */
@@ -116,7 +117,7 @@ static void test_stress(void)
 {
     pthread_t threads[THREADS];
     uint32_t left_behind = 0;
-    order_initialize(&order);
+    order_initialize(&order, slots);
     /* The counters wrap during the run. */
     order.next_ticket = order.head = expected = UINT32_MAX - THREADS * PER_THREAD * ROUNDS / 2;
     pthread_barrier_init(&round_start, NULL, THREADS + 1);
@@ -150,7 +151,7 @@ static void note(struct batch *batch)
 static void test_bounds(void)
 {
     static struct batch many[ORDER_SLOTS + 1];
-    order_initialize(&order);
+    order_initialize(&order, slots);
     CHECK(order_is_idle(&order));
     for (uint32_t i = 0; i < ORDER_SLOTS; i++) {
         CHECK(order_take_ticket(&order, &many[i].ticket));
@@ -201,7 +202,7 @@ static void deliver_nested(struct batch *batch)
 
 static void test_nested(void)
 {
-    order_initialize(&order);
+    order_initialize(&order, slots);
     delivered_count = 0;
     CHECK(order_take_ticket(&order, &nested[0].ticket) && order_take_ticket(&order, &nested[1].ticket));
     order_finish(&order, &nested[0], deliver_nested);
