@@ -1,14 +1,17 @@
-/* The timer wheel of an adapter; see wheel.h.  512 buckets of 100 ms; entries further away than one turn stay
- * in their bucket until their turn comes.  The timer is armed for the first bucket that holds anything, and
- * not at all when none does. */
+/* The timer wheel of an adapter; see wheel.h.  1024 buckets of 10 ms, so that the jitter of handshake retries
+ * (up to 333 ms, against two sides that begin at once again and again) is not rounded away; entries further
+ * away than one turn stay in their bucket until their turn comes.  The timer is armed for the first bucket
+ * that holds anything, and not at all when none does. */
 #include "wheel.h"
 #include "adapter.h"
 #include "epoch.h"
 #include "memory.h"
 #include "nt/rtl.h"
 
-#define WHEEL_BUCKETS 512
-#define WHEEL_TICK_NS 100000000ull
+#define WHEEL_BUCKETS 1024
+#define WHEEL_TICK_NS 10000000ull
+/* By how much the system may delay the timer to join it with others. */
+#define WHEEL_TOLERABLE_MS 10
 
 /* Entries expired by one DPC, so that ten thousand at once do not hold a CPU; the rest follows in the next.
  */
@@ -44,7 +47,7 @@ static void wheel_arm(struct wheel *wheel, uint64_t tick, uint64_t now_ns)
     uint64_t due_ns = tick * WHEEL_TICK_NS;
     LARGE_INTEGER due = {.QuadPart = due_ns > now_ns ? -(int64_t)((due_ns - now_ns + 99) / 100) : -1};
     wheel->armed_tick = tick;
-    KeSetCoalescableTimer(&wheel->timer, due, 0, 32, &wheel->dpc);
+    KeSetCoalescableTimer(&wheel->timer, due, 0, WHEEL_TOLERABLE_MS, &wheel->dpc);
 }
 
 /* Lock held.  The first tick behind `done_tick` whose bucket holds anything. */

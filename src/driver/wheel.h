@@ -1,4 +1,4 @@
-/* One timer wheel per adapter: 100 ms ticks, no timer armed while it is empty.  The data path only stores
+/* One timer wheel per adapter: 10 ms ticks, no timer armed while it is empty.  The data path only stores
  * times; on expiry peer_timers_expire looks at them.  */
 #pragma once
 
@@ -20,7 +20,7 @@ void wheel_uninitialize(struct adapter *adapter); /* no callback runs afterwards
 /* An entry that `expired` is called for; it is taken out of the wheel before. */
 void wheel_entry_initialize(struct wheel_entry *entry, void (*expired)(struct wheel_entry *entry));
 /* Puts the entry at a deadline (UINT64_MAX: nowhere); `sooner` only when it is not in the wheel or stands
- * later.  Expiry is up to 100 ms late, never early.  IRQL <= DISPATCH_LEVEL. */
+ * later.  Expiry is up to 10 ms late (and what the system adds), never early.  IRQL <= DISPATCH_LEVEL. */
 void wheel_set(struct adapter *adapter, struct wheel_entry *entry, uint64_t deadline_ns);
 void wheel_set_sooner(struct adapter *adapter, struct wheel_entry *entry, uint64_t deadline_ns);
 void wheel_remove(struct adapter *adapter, struct wheel_entry *entry);
