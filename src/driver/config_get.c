@@ -2,6 +2,7 @@
 #include "control.h"
 #include "crypto/secure_memory.h"
 #include "peer.h"
+#include "protocol/stack_erase.h"
 #include "wyrm/control.h"
 
 #include "nt/rtl.h"
@@ -107,6 +108,7 @@ NTSTATUS config_get(struct adapter *adapter, void *buffer, uint32_t length, uint
         write_allowed_ips(&writer, peer);
     }
     KeReleaseMutex(&adapter->config_lock, FALSE);
+    stack_erase();
 
     if (writer.needed > GET_LIMIT_BYTES) {
         *information = 0;

@@ -7,6 +7,7 @@
 #include "memory.h"
 #include "nt/rtl.h"
 #include "peer.h"
+#include "protocol/stack_erase.h"
 #include "transmit.h"
 #include "udp_socket.h"
 #include "wyrm/control.h"
@@ -268,5 +269,6 @@ NTSTATUS config_set(struct adapter *adapter, const void *buffer, uint32_t length
         status = set_peer(adapter, &reader);
     KeReleaseMutex(&adapter->config_lock, FALSE);
     *information = reader.consumed;
+    stack_erase();
     return status;
 }

@@ -4,6 +4,7 @@
 #include "crypto/secure_memory.h"
 #include "driver.h"
 #include "handshake_work.h"
+#include "protocol/stack_erase.h"
 #include "protocol/tai64n.h"
 #include "rate_limit.h"
 #include "route.h"
@@ -360,14 +361,13 @@ static void process_cookie_reply(struct adapter *adapter, const struct handshake
 void handshake_process(struct adapter *adapter, const struct handshake_message *message, uint32_t waiting)
 {
     enum message_type type = message_classify(message->bytes, message->length);
-    if (type == MESSAGE_COOKIE_REPLY) {
+    if (type == MESSAGE_COOKIE_REPLY)
         process_cookie_reply(adapter, message);
-        return;
-    }
-    if (!pass_macs(adapter, message, waiting))
-        return;
+    else if (!pass_macs(adapter, message, waiting))
+        type = MESSAGE_INVALID;
     if (type == MESSAGE_INITIATION)
         process_initiation(adapter, message);
     else if (type == MESSAGE_RESPONSE)
         process_response(adapter, message);
+    stack_erase(); /* of what cookies and keys left there */
 }

@@ -1,7 +1,11 @@
 /* Two path-compressed binary tries.  A node without a peer is a branch and always has two children, so a trie
  * of n prefixes has fewer than 2n nodes and its depth needs no stack.  What readers follow (child, peer, list
  * links) changes by single release stores; unlinked nodes and entries keep their contents until the grace
- * period is over. */
+ * period is over.
+ *
+ * Before each trie stands a hash table of its nodes of full length (hosts).  It only ever shortens the way:
+ * what it does not find, for want of memory or beside a writer, is looked up in the trie, and what it finds
+ * is the longest prefix there can be. */
 #include "protocol/allowed_ips.h"
 #include "protocol/byte_order.h"
 
@@ -93,11 +97,145 @@ void allowed_ips_peer_init(struct allowed_ips_peer *peer)
     *peer = (struct allowed_ips_peer){0};
 }
 
-static struct allowed_ips_peer *lookup(struct allowed_ips_node *const *root, struct key key,
-                                       unsigned int bits)
+/* ---- hosts: open addressing, at most half full ---- */
+
+#define HOSTS_MIN 16
+
+/* A slot is written once (the key before the node) and never given to another key, so that its key can be
+ * compared without looking at the node. */
+struct host_slot {
+    struct key key;
+    struct allowed_ips_peer *peer; /* atomic; NULL: removed, go on behind it */
+    struct allowed_ips_node *node; /* atomic; NULL: never used */
+};
+
+struct allowed_ips_hosts {
+    uint32_t mask, live, used; /* used: with removed ones */
+    uint32_t reserved;
+    struct host_slot slots[];
+};
+
+static uint32_t key_hash(struct key key)
 {
-    struct allowed_ips_peer *found = NULL;
-    const struct allowed_ips_node *node = __atomic_load_n(root, __ATOMIC_ACQUIRE);
+    uint64_t hash = (key.high ^ (key.low << 29 | key.low >> 35)) * 0x9e3779b97f4a7c15u;
+    hash = (hash ^ hash >> 32) * 0xd6e8feb86659fd93u;
+    return (uint32_t)(hash ^ hash >> 32);
+}
+
+static bool same_key(struct key a, struct key b)
+{
+    return a.high == b.high && a.low == b.low;
+}
+
+static size_t hosts_bytes(const struct allowed_ips_hosts *hosts)
+{
+    return sizeof(*hosts) + ((size_t)hosts->mask + 1) * sizeof(struct host_slot);
+}
+
+static struct allowed_ips_peer *hosts_lookup(const struct allowed_ips_hosts *hosts, struct key key)
+{
+    for (uint32_t i = key_hash(key);; i++) {
+        const struct host_slot *slot = &hosts->slots[i & hosts->mask];
+        if (!__atomic_load_n(&slot->node, __ATOMIC_ACQUIRE))
+            return NULL;
+        struct allowed_ips_peer *peer = __atomic_load_n(&slot->peer, __ATOMIC_ACQUIRE);
+        if (peer && same_key(slot->key, key))
+            return peer;
+    }
+}
+
+/* There is room. */
+static void hosts_put(struct allowed_ips_hosts *hosts, struct allowed_ips_node *node)
+{
+    uint32_t i = key_hash(node->key) & hosts->mask;
+    while (hosts->slots[i].node)
+        i = (i + 1) & hosts->mask;
+    hosts->slots[i].key = node->key;
+    __atomic_store_n(&hosts->slots[i].peer, node->peer, __ATOMIC_RELAXED);
+    put_node(&hosts->slots[i].node, node);
+    hosts->live++;
+    hosts->used++;
+}
+
+/* The slot of a node; NULL: there was no memory for it. */
+static struct host_slot *hosts_find(struct allowed_ips_hosts *hosts, const struct allowed_ips_node *node)
+{
+    uint32_t i = hosts ? key_hash(node->key) & hosts->mask : 0;
+    while (hosts && hosts->slots[i].node) {
+        if (hosts->slots[i].node == node && hosts->slots[i].peer)
+            return &hosts->slots[i];
+        i = (i + 1) & hosts->mask;
+    }
+    return NULL;
+}
+
+/* A table for twice as many as there are, without the removed ones; NULL: no memory. */
+static struct allowed_ips_hosts *hosts_rebuild(struct allowed_ips *table,
+                                               const struct allowed_ips_hosts *former)
+{
+    uint32_t slots = HOSTS_MIN;
+    while (former && slots < former->live * 4)
+        slots *= 2;
+    struct allowed_ips_hosts *hosts =
+        allocate(table, sizeof(*hosts) + (size_t)slots * sizeof(struct host_slot));
+    if (!hosts)
+        return NULL;
+    *hosts = (struct allowed_ips_hosts){.mask = slots - 1};
+    __builtin_memset(hosts->slots, 0, (size_t)slots * sizeof(struct host_slot));
+    for (uint32_t i = 0; former && i <= former->mask; i++)
+        if (former->slots[i].peer)
+            hosts_put(hosts, former->slots[i].node);
+    return hosts;
+}
+
+static void hosts_publish(struct allowed_ips *table, enum allowed_ips_family family,
+                          struct allowed_ips_hosts *hosts)
+{
+    struct allowed_ips_hosts *former = table->hosts[family];
+    __atomic_store_n(&table->hosts[family], hosts, __ATOMIC_RELEASE);
+    if (former)
+        free_deferred(table, former, hosts_bytes(former));
+}
+
+/* A node of full length was made. */
+static void hosts_add(struct allowed_ips *table, enum allowed_ips_family family,
+                      struct allowed_ips_node *node)
+{
+    struct allowed_ips_hosts *hosts = table->hosts[family];
+    if (!hosts || hosts->used >= (hosts->mask + 1) / 2) {
+        hosts = hosts_rebuild(table, hosts);
+        if (!hosts)
+            return; /* the trie has it */
+        hosts_publish(table, family, hosts);
+    }
+    hosts_put(hosts, node);
+}
+
+/* The node goes to another peer; NULL: to none, and will be freed. */
+static void hosts_give(struct allowed_ips *table, enum allowed_ips_family family,
+                       const struct allowed_ips_node *node, struct allowed_ips_peer *peer)
+{
+    struct allowed_ips_hosts *hosts = table->hosts[family];
+    struct host_slot *slot = hosts_find(hosts, node);
+    if (!slot)
+        return;
+    __atomic_store_n(&slot->peer, peer, __ATOMIC_RELEASE);
+    if (!peer && --hosts->live == 0)
+        hosts_publish(table, family, NULL);
+}
+
+/* ---- lookup ---- */
+
+static struct allowed_ips_peer *lookup(const struct allowed_ips *table, enum allowed_ips_family family,
+                                       const uint8_t *address)
+{
+    struct key key = key_load(family, address);
+    unsigned int bits = family_bits(family);
+    const struct allowed_ips_hosts *hosts = __atomic_load_n(&table->hosts[family], __ATOMIC_ACQUIRE);
+    struct allowed_ips_peer *found = hosts ? hosts_lookup(hosts, key) : NULL;
+    if (found)
+        return found;
+    const struct allowed_ips_node *node = __atomic_load_n(&table->roots[family], __ATOMIC_ACQUIRE);
     while (node && covers(node, key)) {
         struct allowed_ips_peer *peer = __atomic_load_n(&node->peer, __ATOMIC_ACQUIRE);
         if (peer)
@@ -111,12 +249,12 @@ static struct allowed_ips_peer *lookup(struct allowed_ips_node *const *root, str
 
 struct allowed_ips_peer *allowed_ips_lookup_v4(const struct allowed_ips *table, const uint8_t address[4])
 {
-    return lookup(&table->roots[ALLOWED_IPS_V4], key_load(ALLOWED_IPS_V4, address), 32);
+    return lookup(table, ALLOWED_IPS_V4, address);
 }
 
 struct allowed_ips_peer *allowed_ips_lookup_v6(const struct allowed_ips *table, const uint8_t address[16])
 {
-    return lookup(&table->roots[ALLOWED_IPS_V6], key_load(ALLOWED_IPS_V6, address), 128);
+    return lookup(table, ALLOWED_IPS_V6, address);
 }
 
 /* ---- a peer's list ---- */
@@ -263,6 +401,8 @@ static void remove_entry(struct allowed_ips *table, struct allowed_ips_peer *pee
     enum allowed_ips_family family = entry->family;
     __atomic_store_n(&node->peer, NULL, __ATOMIC_RELEASE);
     node->entry = NULL;
+    if (node->prefix_length == family_bits(family))
+        hosts_give(table, family, node, NULL);
     list_remove(peer, entry);
     free_deferred(table, entry, sizeof(*entry));
     prune(table, family, node);
@@ -295,6 +435,12 @@ enum allowed_ips_result allowed_ips_insert(struct allowed_ips *table, enum allow
     node->entry = entry;
     __atomic_store_n(&node->peer, peer, __ATOMIC_RELEASE);
     list_append(peer, entry);
+    if (prefix_length == family_bits(family)) {
+        if (present)
+            hosts_give(table, family, node, peer);
+        else
+            hosts_add(table, family, node);
+    }
     if (former_peer) {
         list_remove(former_peer, former_entry);
         free_deferred(table, former_entry, sizeof(*former_entry));

@@ -204,6 +204,7 @@ def memory(tests):
         time.sleep(0.2)
         return tunnel.pool_now()
 
+    tunnel.initiate()  # what a peer has from its first session on stays
     first = down()
     with tunnel.control.open() as file:
         file.state(STATE_UP)
