@@ -14,10 +14,13 @@ int command_down(int argc, char **argv);
 int command_list(int argc, char **argv);
 int command_sim(int argc, char **argv);
 
+#define RUN_ADAPTERS_MAX 16
+
 /* Options that `run` takes and `up` passes on. */
 struct run_options {
-    const char *driver; /* the .sys file */
-    const char *name;
+    const char *driver;                  /* the .sys file */
+    const char *names[RUN_ADAPTERS_MAX]; /* one adapter each */
+    unsigned name_count;
     const char *report;      /* file for reports and the final counters, or NULL */
     const char *control_dir; /* of NAME.sock and NAME.ctl; NULL = /var/run/wireguard */
     unsigned cpus;

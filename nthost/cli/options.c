@@ -21,7 +21,7 @@ static const char help[] =
     "nthost runs an NDIS 6 miniport driver for 64-bit Windows, unchanged, on Linux.\n"
     "\n"
     "usage:\n"
-    "  nthost run FILE.sys --name NAME [options]   run one adapter in the foreground\n"
+    "  nthost run FILE.sys --name NAME [options]   run an adapter in the foreground\n"
     "  nthost up FILE.conf|NAME [options]          set a tunnel up from a configuration file\n"
     "  nthost down FILE.conf|NAME                  undo `up`\n"
     "  nthost list                                 tunnels that `up` made\n"
@@ -34,7 +34,8 @@ static const char help[] =
     "second Ctrl-C ends at once.\n"
     "\n"
     "options of run and up:\n"
-    "  --name NAME          interface: 1 to 15 of a-z A-Z 0-9 _ = + . -      (run only)\n"
+    "  --name NAME          interface: 1 to 15 of a-z A-Z 0-9 _ = + . -      (run only; more than once:\n"
+    "                       as many adapters of the one driver, which share a fwmark)\n"
     "  --driver FILE.sys    the driver; default: wyrm.sys beside nthost       (up only)\n"
     "  --verify             check every rule of the kernel interface; slower\n"
     "  --fault-seed N       with --verify: let allocations and calls fail at random, from this seed\n"
@@ -165,16 +166,32 @@ static bool option_allowed(const char *command, int option)
     }
 }
 
+static bool name_take(struct run_options *options)
+{
+    if (!config_name_valid(optarg)) {
+        cli_error("--name \"%s\": an interface name has 1 to 15 of a-z A-Z 0-9 _ = + . -", optarg);
+        return false;
+    }
+    for (unsigned i = 0; i < options->name_count; i++) {
+        if (!strcmp(options->names[i], optarg)) {
+            cli_error("--name %s: named twice", optarg);
+            return false;
+        }
+    }
+    if (options->name_count == RUN_ADAPTERS_MAX) {
+        cli_error("--name %s: at most %d adapters", optarg, RUN_ADAPTERS_MAX);
+        return false;
+    }
+    options->names[options->name_count++] = optarg;
+    return true;
+}
+
 static bool option_take(struct run_options *options, int option)
 {
     unsigned number;
     switch (option) {
     case OPTION_NAME:
-        options->name = optarg;
-        if (config_name_valid(optarg))
-            return true;
-        cli_error("--name \"%s\": an interface name has 1 to 15 of a-z A-Z 0-9 _ = + . -", optarg);
-        return false;
+        return name_take(options);
     case OPTION_DRIVER:
         options->driver = optarg;
         return true;

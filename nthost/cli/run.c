@@ -1,4 +1,4 @@
-/* `nthost run`: one driver, one adapter, in the foreground.  The main thread becomes the event loop;
+/* `nthost run`: one driver and its adapters, in the foreground.  The main thread becomes the event loop;
  * everything that may block (loading, initialising, pausing, unloading) happens on a control thread beside
  * it, as the PnP manager's worker would do it, so that the loop serves completions all the time. */
 #include "cli.h"
@@ -34,8 +34,9 @@ struct session {
     int stop; /* eventfd: somebody wants the end */
     int status;
     struct driver *driver;
-    struct ndis_adapter *adapter;
-    struct front *wg, *raw;
+    struct ndis_adapter *adapters[RUN_ADAPTERS_MAX];
+    struct front *wg[RUN_ADAPTERS_MAX], *raw[RUN_ADAPTERS_MAX];
+    char name[RUN_ADAPTERS_MAX * IF_NAMESIZE]; /* of the adapters, for messages */
 };
 
 /* ---- stopping ---- */
@@ -50,11 +51,11 @@ static void *signal_main(void *argument)
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGHUP);
     sigwait(&set, &signal);
-    host_info("%s: %s: pausing, halting and unloading the driver (again: end at once)", session->options.name,
+    host_info("%s: %s: pausing, halting and unloading the driver (again: end at once)", session->name,
               strsignal(signal));
     eventfd_write(session->stop, 1);
     sigwait(&set, &signal);
-    host_warn("%s: %s again: ended without unloading the driver", session->options.name, strsignal(signal));
+    host_warn("%s: %s again: ended without unloading the driver", session->name, strsignal(signal));
     _exit(128 + signal);
 }
 
@@ -78,49 +79,59 @@ static int signals_start(struct session *session)
 
 /* Sets the adapter up as an administrator's tool would.  A driver without this control code is not an error:
  * other miniports come up by themselves. */
-static void adapter_set_up(struct session *session)
+static void adapter_set_up(struct ndis_adapter *adapter)
 {
     struct io_file *file;
     uint32_t verb = WYRM_ADAPTER_UP;
     uint64_t information = 0;
-    int32_t status = io_file_open(ndis_adapter_device(session->adapter), &io_token_system, &file);
+    int32_t status = io_file_open(ndis_adapter_device(adapter), &io_token_system, &file);
     if (status >= 0) {
         status = io_file_control(file, WYRM_IOCTL_STATE, &verb, sizeof verb, NULL, 0, &information);
         io_file_close(file);
     }
     if (status < 0 && status != STATUS_INVALID_DEVICE_REQUEST_VALUE)
-        host_warn("%s: the driver did not set the adapter up (status 0x%08X)", session->options.name,
+        host_warn("%s: the driver did not set the adapter up (status 0x%08X)", ndis_adapter_name(adapter),
                   (unsigned)status);
+}
+
+static bool adapter_start(struct session *session, unsigned index)
+{
+    const struct run_options *options = &session->options;
+    const char *name = options->names[index];
+    struct ndis_adapter_options made = {name, options->mtu, options->no_offload};
+    struct ndis_adapter **adapter = &session->adapters[index];
+    char error[1024] = "";
+    if (ndis_adapter_create(driver_object(session->driver), &made, adapter, error, sizeof error)) {
+        cli_error("%s: the adapter was not made: %s", name, error);
+        return false;
+    }
+    if (wg_front_open(*adapter, options->control_dir, &session->wg[index], error, sizeof error) ||
+        raw_front_open(*adapter, options->control_dir, &session->raw[index], error, sizeof error)) {
+        cli_error("%s: %s", name, error);
+        return false;
+    }
+    if (!options->down)
+        adapter_set_up(*adapter);
+    return true;
 }
 
 static bool session_start(struct session *session)
 {
-    const struct run_options *options = &session->options;
     char error[8192] = ""; /* names every import that is missing */
-    if (!driver_load(options->driver, &session->driver, error, sizeof error)) {
+    if (!driver_load(session->options.driver, &session->driver, error, sizeof error)) {
         cli_error("the driver was not loaded: %s", error);
         return false;
     }
-    struct ndis_adapter_options adapter = {options->name, options->mtu, options->no_offload};
-    if (ndis_adapter_create(driver_object(session->driver), &adapter, &session->adapter, error,
-                            sizeof error)) {
-        cli_error("%s: the adapter was not made: %s", options->name, error);
-        return false;
-    }
-    if (wg_front_open(session->adapter, options->control_dir, &session->wg, error, sizeof error) ||
-        raw_front_open(session->adapter, options->control_dir, &session->raw, error, sizeof error)) {
-        cli_error("%s: %s", options->name, error);
-        return false;
-    }
-    if (!options->down)
-        adapter_set_up(session);
+    for (unsigned i = 0; i < session->options.name_count; i++)
+        if (!adapter_start(session, i))
+            return false;
     return true;
 }
 
 static void session_ready(const struct session *session)
 {
     const struct run_options *options = &session->options;
-    host_info("%s is ready: %s, %s mode, %u processor%s", options->name, options->driver,
+    host_info("%s is ready: %s, %s mode, %u processor%s", session->name, options->driver,
               options->verify ? "verify" : "fast", options->cpus, options->cpus == 1 ? "" : "s");
     if (options->ready_fd >= 0) {
         static const char word[] = "ready\n";
@@ -133,10 +144,12 @@ static void session_ready(const struct session *session)
 /* Undoes what session_start() did, as far as it came. */
 static void session_end(struct session *session)
 {
-    front_close(session->wg);
-    front_close(session->raw);
-    if (session->adapter)
-        ndis_adapter_destroy(session->adapter);
+    for (unsigned i = session->options.name_count; i-- > 0;) {
+        front_close(session->wg[i]);
+        front_close(session->raw[i]);
+        if (session->adapters[i])
+            ndis_adapter_destroy(session->adapters[i]);
+    }
     if (session->driver && !driver_stop(session->driver)) {
         host_warn("%s: the driver has no DriverUnload and stays loaded", session->options.driver);
         session->status = EXIT_FAILED;
@@ -186,12 +199,12 @@ static int session_report(const struct session *session)
     if (session->options.report)
         write_counters(session->options.report, leaks);
     if (leaks) {
-        host_warn("%s: the driver left objects of %u kind%s behind", session->options.name, leaks,
+        host_warn("%s: the driver left objects of %u kind%s behind", session->name, leaks,
                   leaks == 1 ? "" : "s");
         return session->status ? session->status : EXIT_LEAKED;
     }
     if (session->status == EXIT_DONE)
-        host_info("%s: the driver is unloaded and left nothing behind", session->options.name);
+        host_info("%s: the driver is unloaded and left nothing behind", session->name);
     return session->status;
 }
 
@@ -208,10 +221,14 @@ static bool check_before(const struct run_options *options)
     }
     if (!cli_check_privileges())
         return false;
-    if (if_nametoindex(options->name)) {
-        cli_error("an interface named %s exists: choose another --name, or remove it (`ip link delete %s`)",
-                  options->name, options->name);
-        return false;
+    for (unsigned i = 0; i < options->name_count; i++) {
+        const char *name = options->names[i];
+        if (if_nametoindex(name)) {
+            cli_error(
+                "an interface named %s exists: choose another --name, or remove it (`ip link delete %s`)",
+                name, name);
+            return false;
+        }
     }
     return true;
 }
@@ -222,12 +239,15 @@ int command_run(int argc, char **argv)
     pthread_t control;
     if (!run_options_parse("run", argc, argv, &session.options, &session.options.driver))
         return EXIT_USAGE;
-    if (!session.options.driver || !session.options.name) {
+    if (!session.options.driver || !session.options.name_count) {
         cli_error("run wants a driver and a name: nthost run FILE.sys --name wg0");
         return EXIT_USAGE;
     }
     if (!check_before(&session.options))
         return EXIT_FAILED;
+    for (unsigned i = 0, at = 0; i < session.options.name_count; i++)
+        at += (unsigned)snprintf(session.name + at, sizeof session.name - at, "%s%s", i ? "+" : "",
+                                 session.options.names[i]);
     host_options.verify = session.options.verify;
     host_options.cpus = session.options.cpus;
     host_options.trace = session.options.trace;
