@@ -51,7 +51,7 @@ static void remove_all_peers(struct adapter *adapter)
 }
 
 /* Every peer's static-static secret of the former identity is erased (the next handshake computes the new
- * one), and its sessions stop sending. */
+ * one), its sessions stop sending, and the next packet may bring a handshake at once. */
 static void identity_changed(struct adapter *adapter, bool flush)
 {
     struct identity none;
@@ -65,6 +65,7 @@ static void identity_changed(struct adapter *adapter, bool flush)
         ExReleaseFastMutex(&peer->handshake_lock);
         receiver_index_remove(adapter, released);
         peer_expire_sessions(peer);
+        peer_timers_identity_changed(peer);
         if (flush)
             transmit_flush_staged(peer);
         /* With a key the peer can be kept alive, as from Up on. */

@@ -123,6 +123,7 @@ uint16_t peer_timers_keepalive(const struct peer *peer);
 /* The (locked) verbs of timer_policy.h with the peer's lock, and the wheel after them.  IRQL <=
  * DISPATCH_LEVEL. */
 bool peer_timers_begin_initiation(struct peer *peer, uint64_t now_ns);
+void peer_timers_identity_changed(struct peer *peer);
 void peer_timers_session_derived(struct peer *peer, uint64_t now_ns);
 void peer_timers_handshake_complete(struct peer *peer); /* also notes the wall-clock time for GET */
 void peer_timers_start(struct peer *peer);              /* up */

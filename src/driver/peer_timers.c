@@ -66,6 +66,13 @@ void peer_timers_set_keepalive(struct peer *peer, uint16_t interval_s)
         transmit_keepalive(peer);
 }
 
+void peer_timers_identity_changed(struct peer *peer)
+{
+    KIRQL irql = KeAcquireSpinLockRaiseToDpc(&peer->timer_lock);
+    timers_identity_changed(&peer->times);
+    KeReleaseSpinLock(&peer->timer_lock, irql);
+}
+
 uint16_t peer_timers_keepalive(const struct peer *peer)
 {
     return (uint16_t)__atomic_load_n(&peer->times.persistent_interval_s, __ATOMIC_RELAXED);

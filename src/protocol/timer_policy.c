@@ -214,6 +214,13 @@ bool timers_begin_initiation(struct peer_times *times, uint64_t now_ns, uint32_t
     return true;
 }
 
+void timers_identity_changed(struct peer_times *times)
+{
+    times->last_initiation_ns = TIME_NEVER_NS;
+    /* A request that failed for want of a key can be made anew; a retry that is due stays. */
+    __atomic_store_n(&times->initiation_requested, 0, __ATOMIC_SEQ_CST);
+}
+
 bool timers_session_derived(struct peer_times *times, uint64_t now_ns)
 {
     times->erase_at_ns = now_ns + ERASE_KEYS_AFTER_NS;

@@ -97,6 +97,10 @@ bool timers_request_handshake(struct peer_times *times, uint64_t now_ns);
  * timers_scheduled_ns().  When the message went out, timers_any_authenticated_sent. */
 bool timers_begin_initiation(struct peer_times *times, uint64_t now_ns, uint32_t random);
 
+/* (locked) Our private key changed: what was sent in the old identity's name no longer holds the next
+ * initiation back. */
+void timers_identity_changed(struct peer_times *times);
+
 /* (locked) A session was derived, in either role: keys are to be erased 540 s from now.  True: see
  * "Scheduling". */
 bool timers_session_derived(struct peer_times *times, uint64_t now_ns);

@@ -52,6 +52,24 @@ static void test_down(void)
     CHECK(timers_scheduled_ns(&t) == TIME_FOREVER_NS && evaluate(&t, T0 + 100 * S).actions == 0);
 }
 
+static void test_identity_changed(void)
+{
+    struct peer_times t;
+    start(&t);
+    CHECK(timers_begin_initiation(&t, T0, 0));
+    CHECK(!timers_begin_initiation(&t, T0 + S, 0));
+    timers_identity_changed(&t);
+    CHECK(timers_begin_initiation(&t, T0 + S, 0));
+    CHECK(!timers_begin_initiation(&t, T0 + 2 * S, 0)); /* once */
+    /* asked for, and not answered because there is no key: can be asked for again */
+    evaluate(&t, T0 + 2 * S);
+    CHECK(timers_request_handshake(&t, T0 + 2 * S));
+    evaluate(&t, T0 + 2 * S);
+    CHECK(!timers_request_handshake(&t, T0 + 3 * S));
+    timers_identity_changed(&t);
+    CHECK(timers_request_handshake(&t, T0 + 3 * S) && timers_begin_initiation(&t, T0 + 3 * S, 0));
+}
+
 static void test_passive_keepalive(void)
 {
     struct peer_times t;
@@ -234,6 +252,7 @@ static void test_persistent(void)
 int main(void)
 {
     test_down();
+    test_identity_changed();
     test_passive_keepalive();
     test_new_handshake();
     test_request();
