@@ -5,7 +5,6 @@
 #include "counters.h"
 #include "endpoint.h"
 #include "log_ring.h"
-#include "loop_guard.h"
 #include "nt/io.h"
 #include "nt/ndis.h"
 #include "nt/wsk.h"
@@ -67,7 +66,7 @@ struct adapter {
     PEPROCESS socket_owner;       /* process that issued Up; referenced */
     struct peer_table *peers;
     uint32_t peer_count;
-    uint64_t next_peer_id; /* for the log */
+    uint64_t next_peer_id; /* for the log, and loop_guard.c */
     LIST_ENTRY peer_list;  /* peer.link, config order */
     struct allowed_ips allowed_ips;
     struct index_table indexes;
@@ -84,7 +83,6 @@ struct adapter {
     struct wheel *wheel;
     struct route_state *routes;
     struct log_ring *log;
-    struct loop_guard loop_guard;  /* own ciphertext on re-entry */
     struct counters_cpu *counters; /* driver.cpus entries */
     volatile uint32_t mtu4, mtu6;  /* NL MTU by family, 0 = unknown; refreshed by route.c's notifications */
     volatile int64_t rx_outstanding_bytes; /* indicated and not returned */

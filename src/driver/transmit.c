@@ -4,6 +4,7 @@
 #include "transmit.h"
 #include "driver.h"
 #include "handshake_work.h"
+#include "loop_guard.h"
 #include "protocol/packet.h"
 #include "staged.h"
 #include "transmit_batch.h"
@@ -111,10 +112,6 @@ static struct peer *classify(struct pass *pass, NET_BUFFER_LIST *nbl)
         refuse(pass, nbl, NDIS_STATUS_FAILURE, DROP_TX_MALFORMED);
         return NULL;
     }
-    if (loop_guard_is_own(adapter, first, header, version)) {
-        refuse(pass, nbl, NDIS_STATUS_FAILURE, DROP_TX_LOOP);
-        return NULL;
-    }
     struct allowed_ips_peer *allowed = version == 4
                                            ? allowed_ips_lookup_v4(&adapter->allowed_ips, view.destination)
                                            : allowed_ips_lookup_v6(&adapter->allowed_ips, view.destination);
@@ -123,6 +120,10 @@ static struct peer *classify(struct pass *pass, NET_BUFFER_LIST *nbl)
         return NULL;
     }
     struct peer *peer = CONTAINING_RECORD(allowed, struct peer, allowed);
+    if (loop_guard_refuses(adapter, peer->id, first, header, version, pass->now_ns)) {
+        refuse(pass, nbl, NDIS_STATUS_FAILURE, DROP_TX_LOOP);
+        return NULL;
+    }
     if (peer->endpoint.value.remote.si_family == AF_UNSPEC) {
         refuse(pass, nbl, NDIS_STATUS_FAILURE, DROP_TX_NO_ENDPOINT);
         return NULL;

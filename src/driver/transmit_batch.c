@@ -41,7 +41,7 @@ bool transmit_batch_order(struct tx_batch *tx)
         drop_count(adapter, DROP_TX_QUEUE_FULL, tx->batch.count);
         return false;
     }
-    loop_guard_note(adapter, session->remote_index);
+    loop_guard_note(adapter, tx->batch.peer->id, session->remote_index);
     if (tx->plaintext > 0) { /* keepalives are nobody's packets */
         struct counters_cpu *counters = counters_here(adapter);
         counters->tx_packets += tx->batch.count;

@@ -4,6 +4,7 @@
 #include "check.h"
 #include "loop_guard.h"
 #include "memory.h"
+#include "protocol/constants.h"
 #include "protocol/messages.h"
 #include "workspace.h"
 
@@ -142,7 +143,9 @@ static uint32_t make_packet(uint8_t *packet, enum kind kind, uint16_t source, ui
     return header + put_udp(packet + header, source, type, index, payload);
 }
 
+#define PEER 7
 static struct adapter adapter;
+static uint64_t now_ns = 1;
 
 static bool is_own(enum kind kind, uint16_t source, uint32_t type, uint32_t index, uint32_t payload,
                    uint32_t piece)
@@ -151,7 +154,7 @@ static bool is_own(enum kind kind, uint16_t source, uint32_t type, uint32_t inde
     uint8_t packet[512];
     uint32_t length = make_packet(packet, kind, source, type, index, payload);
     spread_make(&spread, packet, length, 3, piece);
-    bool own = loop_guard_is_own(&adapter, &spread.buffer, packet, kind < V6 ? 4 : 6);
+    bool own = loop_guard_refuses(&adapter, PEER, &spread.buffer, packet, kind < V6 ? 4 : 6, now_ns);
     spread_free(&spread);
     return own;
 }
@@ -169,7 +172,7 @@ static void test_loop_guard(void)
     CHECK(ours != INDEX_NONE);
 
     CHECK(!is_own(V4, PORT, MESSAGE_DATA, theirs, 64, 512)); /* nothing was sent there yet */
-    loop_guard_note(&adapter, theirs);
+    loop_guard_note(&adapter, PEER, theirs);
     for (uint32_t piece = 1; piece < 100; piece += 7) {
         CHECK_MSG(is_own(V4, PORT, MESSAGE_DATA, theirs, 64, piece), "pieces of %u", piece);
         CHECK_MSG(is_own(V4_OPTIONS, PORT, MESSAGE_DATA, theirs, 64, piece), "pieces of %u", piece);
@@ -192,9 +195,51 @@ static void test_loop_guard(void)
     for (uint32_t payload = 0; payload < 8; payload++) /* too short to say */
         CHECK(!is_own(V4, PORT, MESSAGE_DATA, theirs, payload, 512));
 
-    loop_guard_note(&adapter, theirs + LOOP_GUARD_ENTRIES); /* pushes the old one out: late, not wrong */
+    loop_guard_note(&adapter, PEER,
+                    theirs + LOOP_GUARD_ENTRIES); /* pushes the old one out: late, not wrong */
     CHECK(!is_own(V4, PORT, MESSAGE_DATA, theirs, 64, 512));
     CHECK(is_own(V4, PORT, MESSAGE_DATA, theirs + LOOP_GUARD_ENTRIES, 64, 512));
+}
+
+/* Does the adapter on `port` refuse to let its peer carry a data message to `index`, sent from `source`? */
+static bool refuses(uint16_t port, uint64_t peer, uint16_t source, uint32_t index)
+{
+    static struct adapter carrier;
+    static struct spread spread;
+    uint8_t packet[512];
+    carrier.listen_port = port;
+    spread_make(&spread, packet, make_packet(packet, V4, source, MESSAGE_DATA, index, 64), 0, 512);
+    bool refused = loop_guard_refuses(&carrier, peer, &spread.buffer, packet, 4, now_ns);
+    spread_free(&spread);
+    return refused;
+}
+
+/* Tunnels in tunnels pass, rings of them do not. */
+static void test_loop_guard_ring(void)
+{
+    enum { A = 1001, B = 1002, C = 1003 };
+    static struct adapter sender;
+    const uint16_t ports[] = {A, B, C};
+    for (uint32_t i = 0; i < 3; i++) { /* index 10 * port + peer */
+        sender.listen_port = ports[i];
+        loop_guard_note(&sender, 1, 10 * ports[i] + 1);
+        loop_guard_note(&sender, 2, 10 * ports[i] + 2);
+    }
+    now_ns += 10 * NS_PER_SECOND;
+    CHECK(refuses(A, 1, A, 10 * A + 1)); /* its own */
+    CHECK(refuses(A, 2, A, 10 * A + 1)); /* whichever peer would carry it */
+    for (uint32_t i = 0; i < 3; i++)     /* A inside B inside C, as often as one likes */
+        CHECK(!refuses(B, 1, A, 10 * A + 1) && !refuses(C, 1, B, 10 * B + 1));
+    CHECK(refuses(A, 1, B, 10 * B + 1));      /* B inside A closes the ring of two, */
+    CHECK(refuses(A, 1, C, 10 * C + 1));      /* C inside A the one of three, */
+    CHECK(!refuses(A, 2, C, 10 * C + 1));     /* another peer of A does not, */
+    CHECK(!refuses(A, 1, C, 10 * C + 2));     /* nor another peer's data, */
+    CHECK(!refuses(A, 1, B + 7, 10 * B + 1)); /* nor what comes from a port that is not B's */
+    now_ns += NS_PER_SECOND - 1;
+    CHECK(refuses(A, 1, B, 10 * B + 1));
+    now_ns += 1; /* A has not been inside B for a second: the other way round is as good now */
+    CHECK(!refuses(A, 1, B, 10 * B + 1));
+    CHECK(refuses(B, 1, A, 10 * A + 1));
 }
 
 /* ---- MDLs ---- */
@@ -254,6 +299,7 @@ static void test_mdls(void)
 int main(void)
 {
     test_loop_guard();
+    test_loop_guard_ring();
     test_mdls();
     return check_summary();
 }
