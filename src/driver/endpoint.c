@@ -83,6 +83,7 @@ bool endpoint_learn(struct endpoint_cell *cell, const SOCKADDR_INET *remote, con
     if (ifindex != 0) {
         value.local = *local;
         value.local_ifindex = ifindex;
+        value.learned = true;
     }
     KIRQL irql = KeAcquireSpinLockRaiseToDpc(&cell->lock);
     cell->update++;
@@ -110,6 +111,7 @@ bool endpoint_resolved(struct endpoint_cell *cell, uint32_t update, const SOCKAD
         if (!unreachable) {
             value.local = *local;
             value.local_ifindex = ifindex;
+            value.learned = cell->value.learned && same_address(local, &cell->value.local, false);
         }
         publish(cell, &value);
     }

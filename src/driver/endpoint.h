@@ -14,9 +14,9 @@ struct endpoint {
     SOCKADDR_INET remote; /* si_family 0 = none */
     SOCKADDR_INET local;  /* address valid when local_ifindex != 0; port unused */
     uint32_t local_ifindex;
-    uint32_t route_generation; /* of the route table when `local` was resolved; 0 = learned from the peer's
-                                  packet */
+    uint32_t route_generation; /* of the route table when `local` was resolved; 0 = never */
     uint8_t unreachable;       /* negative cache: no route at route_generation */
+    uint8_t learned;           /* `local` is what the peer's packets were sent to */
 };
 
 struct endpoint_cell {
@@ -36,6 +36,7 @@ void endpoint_set(struct endpoint_cell *cell, const SOCKADDR_INET *remote);
 bool endpoint_learn(struct endpoint_cell *cell, const SOCKADDR_INET *remote, const SOCKADDR_INET *local,
                     uint32_t ifindex);
 void endpoint_forget_source(struct endpoint_cell *cell);
-/* The resolver's answer; discarded (false) when the endpoint changed since `update` was read. */
+/* The resolver's answer, which may confirm a learned source; discarded (false) when the endpoint changed
+ * since `update` was read. */
 bool endpoint_resolved(struct endpoint_cell *cell, uint32_t update, const SOCKADDR_INET *local,
                        uint32_t ifindex, uint32_t generation, bool unreachable);

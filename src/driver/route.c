@@ -258,19 +258,16 @@ NTSTATUS route_resolve(struct adapter *adapter, const SOCKADDR_INET *remote, SOC
     return status;
 }
 
-/* A source that the peer's own packets taught us stays in use while the address still exists on its
- * interface. */
-static bool source_exists(const struct endpoint *endpoint)
+/* Of whichever interface: a host that takes packets for the address of another interface answers from it. */
+static bool source_exists(const SOCKADDR_INET *source)
 {
     MIB_UNICASTIPADDRESS_TABLE *table;
     bool found = false;
-    uint32_t bytes = endpoint->remote.si_family == AF_INET ? 4 : 16;
-    if (!NT_SUCCESS(GetUnicastIpAddressTable(endpoint->remote.si_family, &table)))
+    uint32_t bytes = source->si_family == AF_INET ? 4 : 16;
+    if (!NT_SUCCESS(GetUnicastIpAddressTable(source->si_family, &table)))
         return false;
     for (uint32_t i = 0; i < table->NumEntries && !found; i++)
-        found = table->Table[i].InterfaceIndex == endpoint->local_ifindex &&
-                __builtin_memcmp(address_bytes(&table->Table[i].Address), address_bytes(&endpoint->local),
-                                 bytes) == 0;
+        found = __builtin_memcmp(address_bytes(&table->Table[i].Address), address_bytes(source), bytes) == 0;
     FreeMibTable(table);
     return found;
 }
@@ -287,16 +284,15 @@ NTSTATUS route_refresh(struct peer *peer)
     if (!endpoint.remote.si_family)
         return STATUS_BAD_NETWORK_PATH;
 
-    if (endpoint.route_generation == 0 && endpoint.local_ifindex && source_exists(&endpoint)) {
-        endpoint_resolved(&peer->endpoint, update, &endpoint.local, endpoint.local_ifindex, generation,
-                          false);
-        return STATUS_SUCCESS;
-    }
     SOCKADDR_INET local = {0};
     uint32_t ifindex = 0;
     NTSTATUS status = route_resolve(adapter, &endpoint.remote, &local, &ifindex);
     if (status == STATUS_INSUFFICIENT_RESOURCES)
         return status; /* says nothing about the network */
+    /* A source that the peer's own packets taught us stays in use while the way is the same. */
+    if (NT_SUCCESS(status) && endpoint.learned && endpoint.local_ifindex == ifindex &&
+        source_exists(&endpoint.local))
+        local = endpoint.local;
     endpoint_resolved(&peer->endpoint, update, &local, NT_SUCCESS(status) ? ifindex : 0, generation,
                       !NT_SUCCESS(status));
     return status;

@@ -89,10 +89,13 @@ static bool wants_route(struct peer *peer)
     endpoint_read(&peer->endpoint, &endpoint);
     uint32_t generation = route_generation(peer->adapter);
     if (endpoint.local_ifindex != 0) {
-        if (route_source_doubtful(peer->adapter, &endpoint))
+        if (endpoint.route_generation == generation)
+            return false;
+        /* The peer's answers teach us the way that we last took: it must not be taken again untested, or a
+         * better one would never get its turn. */
+        if (endpoint.learned || route_source_doubtful(peer->adapter, &endpoint))
             return true;
-        if (endpoint.route_generation != generation)
-            route_request_refresh(peer);
+        route_request_refresh(peer);
         return false;
     }
     return endpoint.remote.si_family != AF_UNSPEC &&
