@@ -155,21 +155,25 @@ class Lab:
 
 
 class Peer:
-    """One WireGuard interface in one namespace: `kind` is wyrm or wireguard-go."""
+    """One WireGuard interface in one namespace: `kind` is wyrm or wireguard-go.  `shared`: the peer whose process has this
+    adapter as well (its options name it), so that one driver serves both."""
 
-    def __init__(self, lab, namespace, kind, label, addresses, port=51820, options=(), driver=DRIVER, nthost=NTHOST):
+    def __init__(self, lab, namespace, kind, label, addresses, port=51820, options=(), driver=DRIVER, nthost=NTHOST,
+                 shared=None):
         self.lab, self.namespace, self.kind, self.port = lab, namespace, kind, port
         self.name = f"w{lab.id}{label}"
         self.addresses = addresses
         self.private, self.public = genkey()
         self.options, self.driver, self.nthost = list(options), driver, nthost
         self.socket = os.path.join(SOCKETS, f"{self.name}.sock")
-        self.process = None
+        self.process, self.shared = None, shared
         self.start()
 
     def start(self):
         os.makedirs(SOCKETS, exist_ok=True)
-        if self.kind == "wyrm":
+        if self.shared:
+            command = None
+        elif self.kind == "wyrm":
             command = [self.nthost, "run", self.driver, "--name", self.name] + self.options
             environment = None
         elif self.kind == "wireguard-go":
@@ -177,7 +181,8 @@ class Peer:
             environment = {"WG_PROCESS_FOREGROUND": "1", "LOG_LEVEL": "error"}
         else:
             raise LabError(f"unknown kind of peer '{self.kind}' (wyrm, wireguard-go)")
-        self.process = self.lab.start(command, self.namespace, f"{self.name}.log", environment)
+        self.process = (self.lab.start(command, self.namespace, f"{self.name}.log", environment) if command
+                        else self.shared.process)
         self.lab.wait_for(lambda: os.path.exists(self.socket), f"{self.kind} {self.name}", 20, self.process)
         self.lab.wait_for(lambda: self.lab.command(["wg", "show", self.name], self.namespace, check=False).returncode == 0,
                           f"{self.kind} {self.name} answers wg", 20, self.process)
