@@ -203,9 +203,11 @@ static bool interface_usable(struct known_interfaces *interfaces, NET_LUID luid,
     return interfaces->known[i].usable;
 }
 
-/* The row with the longest prefix and then the smallest metric, on a usable interface other than ours. */
+/* The row with the longest prefix and then the smallest metric, on a usable interface other than ours.
+ * `preferred`: an interface whose metric counts as the smallest; 0: none. */
 static const MIB_IPFORWARD_ROW2 *best_row(struct adapter *adapter, const MIB_IPFORWARD_TABLE2 *table,
-                                          const SOCKADDR_INET *remote, struct known_interfaces *interfaces)
+                                          const SOCKADDR_INET *remote, uint32_t preferred,
+                                          struct known_interfaces *interfaces)
 {
     const MIB_IPFORWARD_ROW2 *best = NULL;
     uint64_t best_metric = 0;
@@ -220,7 +222,8 @@ static const MIB_IPFORWARD_ROW2 *best_row(struct adapter *adapter, const MIB_IPF
             continue;
         if (!interface_usable(interfaces, row->InterfaceLuid, remote->si_family, &metric))
             continue;
-        uint64_t total = (uint64_t)row->Metric + metric;
+        uint64_t total =
+            preferred && row->InterfaceIndex == preferred ? 0 : 1 + (uint64_t)row->Metric + metric;
         if (!best || row->DestinationPrefix.PrefixLength > best->DestinationPrefix.PrefixLength ||
             total < best_metric) {
             best = row;
@@ -230,8 +233,8 @@ static const MIB_IPFORWARD_ROW2 *best_row(struct adapter *adapter, const MIB_IPF
     return best;
 }
 
-NTSTATUS route_resolve(struct adapter *adapter, const SOCKADDR_INET *remote, SOCKADDR_INET *local,
-                       uint32_t *ifindex)
+static NTSTATUS resolve(struct adapter *adapter, const SOCKADDR_INET *remote, uint32_t preferred,
+                        SOCKADDR_INET *local, uint32_t *ifindex)
 {
     /* MIB rows are too large for a kernel stack. */
     struct {
@@ -244,7 +247,7 @@ NTSTATUS route_resolve(struct adapter *adapter, const SOCKADDR_INET *remote, SOC
 
     NTSTATUS status = GetIpForwardTable2(remote->si_family, &table);
     if (NT_SUCCESS(status)) {
-        const MIB_IPFORWARD_ROW2 *row = best_row(adapter, table, remote, &scratch->interfaces);
+        const MIB_IPFORWARD_ROW2 *row = best_row(adapter, table, remote, preferred, &scratch->interfaces);
         if (row) {
             NET_LUID luid = row->InterfaceLuid;
             *ifindex = row->InterfaceIndex;
@@ -258,18 +261,26 @@ NTSTATUS route_resolve(struct adapter *adapter, const SOCKADDR_INET *remote, SOC
     return status;
 }
 
-/* Of whichever interface: a host that takes packets for the address of another interface answers from it. */
-static bool source_exists(const SOCKADDR_INET *source)
+NTSTATUS route_resolve(struct adapter *adapter, const SOCKADDR_INET *remote, SOCKADDR_INET *local,
+                       uint32_t *ifindex)
+{
+    return resolve(adapter, remote, 0, local, ifindex);
+}
+
+/* The interface that has the endpoint's source, the one on which it was learned if it has it; 0: none has it
+ * any more. */
+static uint32_t source_owner(const struct endpoint *endpoint)
 {
     MIB_UNICASTIPADDRESS_TABLE *table;
-    bool found = false;
-    uint32_t bytes = source->si_family == AF_INET ? 4 : 16;
-    if (!NT_SUCCESS(GetUnicastIpAddressTable(source->si_family, &table)))
-        return false;
-    for (uint32_t i = 0; i < table->NumEntries && !found; i++)
-        found = __builtin_memcmp(address_bytes(&table->Table[i].Address), address_bytes(source), bytes) == 0;
+    uint32_t owner = 0, bytes = endpoint->local.si_family == AF_INET ? 4 : 16;
+    if (!NT_SUCCESS(GetUnicastIpAddressTable(endpoint->local.si_family, &table)))
+        return 0;
+    for (uint32_t i = 0; i < table->NumEntries && owner != endpoint->local_ifindex; i++)
+        if (__builtin_memcmp(address_bytes(&table->Table[i].Address), address_bytes(&endpoint->local),
+                             bytes) == 0)
+            owner = table->Table[i].InterfaceIndex;
     FreeMibTable(table);
-    return found;
+    return owner;
 }
 
 NTSTATUS route_refresh(struct peer *peer)
@@ -284,14 +295,17 @@ NTSTATUS route_refresh(struct peer *peer)
     if (!endpoint.remote.si_family)
         return STATUS_BAD_NETWORK_PATH;
 
+    /* A source that the peer's own packets taught us stays in use, unless a more specific route leads away
+     * from the interface whose address it is.  (A host may take packets for an address of another interface
+     * than they arrive on; then it answers from it whichever the way is.) */
+    uint32_t owner = endpoint.learned && endpoint.local_ifindex ? source_owner(&endpoint) : 0;
+    bool owned = owner == endpoint.local_ifindex;
     SOCKADDR_INET local = {0};
     uint32_t ifindex = 0;
-    NTSTATUS status = route_resolve(adapter, &endpoint.remote, &local, &ifindex);
+    NTSTATUS status = resolve(adapter, &endpoint.remote, owned ? owner : 0, &local, &ifindex);
     if (status == STATUS_INSUFFICIENT_RESOURCES)
         return status; /* says nothing about the network */
-    /* A source that the peer's own packets taught us stays in use while the way is the same. */
-    if (NT_SUCCESS(status) && endpoint.learned && endpoint.local_ifindex == ifindex &&
-        source_exists(&endpoint.local))
+    if (NT_SUCCESS(status) && owner && (owner == ifindex || !owned))
         local = endpoint.local;
     endpoint_resolved(&peer->endpoint, update, &local, NT_SUCCESS(status) ? ifindex : 0, generation,
                       !NT_SUCCESS(status));

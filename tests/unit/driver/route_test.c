@@ -433,6 +433,21 @@ static void test_learned_source(void)
 
     CHECK(endpoint_learn(&peer.endpoint, &there, &here, 1)); /* the same address, on another interface */
     CHECK(endpoint_learn(&peer.endpoint, &there, &here, 2));
+    /* The smaller metric of another default route does not take it away, a more specific route does, */
+    route_add(there, 32, 1, 1, 0);
+    CHECK(NT_SUCCESS(route_refresh(&peer)));
+    endpoint_read(&peer.endpoint, &endpoint);
+    CHECK(endpoint.local_ifindex == 1 &&
+          endpoint.local.Ipv4.sin_addr.S_un.S_addr != here.Ipv4.sin_addr.S_un.S_addr);
+    /* but not an address of a third interface, which is good on every way. */
+    CHECK(endpoint_learn(&peer.endpoint, &there, &here, 2));
+    addresses[0].InterfaceIndex = 3;
+    CHECK(NT_SUCCESS(route_refresh(&peer)));
+    endpoint_read(&peer.endpoint, &endpoint);
+    CHECK(endpoint.local_ifindex == 1 &&
+          endpoint.local.Ipv4.sin_addr.S_un.S_addr == here.Ipv4.sin_addr.S_un.S_addr);
+
+    CHECK(endpoint_learn(&peer.endpoint, &there, &here, 2));
     addresses[0].InterfaceIndex = 1; /* it has moved */
     CHECK(NT_SUCCESS(route_refresh(&peer)));
     endpoint_read(&peer.endpoint, &endpoint);
