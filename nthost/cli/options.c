@@ -57,6 +57,7 @@ static const char help[] =
     "  --jobs N             runs at a time; default: the machine's processors\n"
     "  --limit N            seconds of processor time for a run, 0: no limit; default 300\n"
     "  --cpus N             virtual processors; default: from the seed\n"
+    "  --stall MS           now and then a thread stops at an import for up to so long; default 0\n"
     "  --hash               print what each run came to; the same for the same seed\n"
     "\n"
     "configuration files are those of wg-quick(8):\n"

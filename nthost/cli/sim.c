@@ -34,9 +34,9 @@
 
 struct sim_options {
     const char *program, *driver, *scenario;
-    uint64_t first, seeds; /* seeds from `first` on */
-    double hours;          /* 0: no such end */
-    unsigned jobs, cpus, limit;
+    uint64_t first, seeds;             /* seeds from `first` on */
+    double hours;                      /* 0: no such end */
+    unsigned jobs, cpus, limit, stall; /* stall: ms */
     bool one, trace, hash;
     int argc;
     char **argv; /* of the scenario */
@@ -68,6 +68,7 @@ enum {
     WORD_HOURS,
     WORD_LIMIT,
     WORD_CPUS,
+    WORD_STALL,
     WORD_TRACE,
     WORD_HASH
 };
@@ -80,6 +81,7 @@ static const struct option words[] = {{"scenario", required_argument, NULL, WORD
                                       {"hours", required_argument, NULL, WORD_HOURS},
                                       {"limit", required_argument, NULL, WORD_LIMIT},
                                       {"cpus", required_argument, NULL, WORD_CPUS},
+                                      {"stall", required_argument, NULL, WORD_STALL},
                                       {"trace", no_argument, NULL, WORD_TRACE},
                                       {"hash", no_argument, NULL, WORD_HASH},
                                       {NULL, 0, NULL, 0}};
@@ -123,6 +125,10 @@ static bool take(struct sim_options *options, int word)
     case WORD_CPUS:
         good = number("cpus", 1, 64, &value);
         options->cpus = (unsigned)value;
+        break;
+    case WORD_STALL:
+        good = number("stall", 0, 1000000, &value);
+        options->stall = (unsigned)value;
         break;
     case WORD_HOURS:
         options->hours = strtod(optarg, &end);
@@ -235,6 +241,7 @@ _Noreturn static void child_main(const struct sim_options *options, const struct
                           .argv = options->argv,
                           .cpus = options->cpus,
                           .limit_seconds = options->limit,
+                          .stall_ns = options->stall * 1000000ull,
                           .trace = options->trace,
                           .result = job->result};
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -321,6 +328,8 @@ static void show_how_to_repeat(const struct sim_options *options, uint64_t seed)
            options->scenario, seed);
     if (options->cpus)
         printf(" --cpus %u", options->cpus);
+    if (options->stall)
+        printf(" --stall %u", options->stall);
     if (options->argc)
         printf(" --");
     for (int i = 0; i < options->argc; i++)

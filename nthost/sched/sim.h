@@ -18,6 +18,7 @@ struct sim_settings {
     uint64_t seed;
     uint32_t switch_rate;    /* chance of 2^16 that an import is a switch */
     uint32_t import_cost_ns; /* virtual time that each import takes */
+    uint64_t stall_ns;       /* not 0: now and then a thread stops at an import for up to so long */
 };
 void sim_start(const struct sim_settings *settings);
 
@@ -31,6 +32,7 @@ enum sim_stream {
     SIM_STREAM_MEMORY,   /* which freed blocks are looked at */
     SIM_STREAM_SCENARIO, /* the scenario's own */
     SIM_STREAM_FAULTS,   /* failing allocations */
+    SIM_STREAM_STALLS,
     SIM_STREAM_COUNT
 };
 uint64_t sim_random_next(enum sim_stream stream);

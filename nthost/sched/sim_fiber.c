@@ -17,6 +17,7 @@
 #define GUARD_BYTES    4096u
 #define FIBERS_MAX     1024u
 #define LONGEST_TURN   20000u /* imports */
+#define STALL_RATE     256u   /* of 65536 imports */
 #define FOLLOWED_MAX   32u
 #define FOLLOWED_BYTES 4096u /* of all variables together */
 
@@ -273,7 +274,10 @@ void sim_import(uint32_t row)
         interrupt();
     sim_note(row ^ sim_time_ns() << 10);
     sim_time_add(sim_import_cost_ns);
-    may_switch();
+    if (sim_stall_ns && sim_chance(SIM_STREAM_STALLS, STALL_RATE))
+        sim_wait(NULL, 0, sim_time_ns() + 1 + sim_random_next(SIM_STREAM_STALLS) % sim_stall_ns);
+    else
+        may_switch();
 }
 
 void sim_import_done(void)

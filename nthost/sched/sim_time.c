@@ -17,6 +17,7 @@ struct event {
 };
 
 uint32_t sim_switch_rate, sim_import_cost_ns;
+uint64_t sim_stall_ns;
 
 static uint64_t now_ns = START_NS, suspended_ns;
 static int64_t system_offset_100ns;
@@ -54,6 +55,7 @@ void sim_start(const struct sim_settings *settings)
         streams[i] = split_mix(&state);
     sim_switch_rate = settings->switch_rate;
     sim_import_cost_ns = settings->import_cost_ns;
+    sim_stall_ns = settings->stall_ns;
     sim_active = true;
     sim_fibers_start();
 }

@@ -170,7 +170,7 @@ static void machine_start(void)
     uint64_t state = options->seed ^ 0x5deece66dull;
     for (unsigned i = 0; i < 4; i++) /* neighbouring seeds part */
         state = (state ^ (state >> 29)) * 0xbf58476d1ce4e5b9ull;
-    struct sim_settings settings = {.seed = options->seed};
+    struct sim_settings settings = {.seed = options->seed, .stall_ns = options->stall_ns};
     settings.switch_rate = rates[draw(&state, sizeof rates / sizeof *rates)];
     settings.import_cost_ns = costs[draw(&state, sizeof costs / sizeof *costs)];
     unsigned cpus = processors[draw(&state, sizeof processors / sizeof *processors)];

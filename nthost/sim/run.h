@@ -26,6 +26,7 @@ struct sim_run {
     char **argv;
     unsigned cpus;          /* 0: from the seed */
     unsigned limit_seconds; /* of processor time */
+    uint64_t stall_ns;      /* longest stop of a thread at an import; 0: none */
     bool trace;             /* the scenario's log goes to stderr as it comes; DbgPrint is shown */
     struct sim_result *result;
 };

@@ -105,6 +105,13 @@ def interleavings():
         switches = int(re.search(r"(\d+) switches", text).group(1))
         check(switches > 1000, f"{way}: and they were switched", text)
 
+    status, text = sim(interleave("hurried"), "--seeds", 100, "--", "idle", 100)
+    check(status == 0, "hurried: right while no thread stalls", text)
+    status, text = sim(interleave("hurried"), "--seeds", 100, "--stall", 50, "--", "idle", 100)
+    seeds = seeds_failed(text)
+    check(status == 1 and len(seeds) >= 2, "hurried: found where threads stall", text)
+    check(re.search(r"again: .* --stall 50 -- idle 100$", text, re.M), "hurried: says how to see it again", text)
+
 
 def endings():
     status, text = sim(interleave("deadlock"), "--seeds", 2, "--", "idle", 10)
@@ -118,7 +125,7 @@ def endings():
     status, text = sim(minimal, "--seeds", 12, "--", "fails", 3)
     seeds = seeds_failed(text)
     check(status == 1 and 0 < len(seeds) < 12, "a scenario that fails for some seeds", text)
-    check(f"what led to it, seed {seeds[0]}\n" in text and f"{len(seeds)} failed" in text, "with its log", text)
+    check(seeds and f"what led to it, seed {seeds[0]}\n" in text and f"{len(seeds)} failed" in text, "with its log", text)
     status, text = sim(minimal, "--seed", 1, "--", "loop")
     check(status == 1 and "in a callback" in text, "a callback that blocks", text)
     broken = os.path.join(folder, "overrun.sys")
