@@ -19,10 +19,10 @@ from netlab import ROOT, LabError
 
 CACHE = os.path.join(ROOT, "build", "cache", "guest-kernel")
 META_PACKAGE = "linux-image-amd64"
-WANTED_MODULES = ("virtio_pci", "virtio_net", "wireguard")
+WANTED_MODULES = ("virtio_pci", "virtio_net", "virtio_console", "wireguard")
 FETCH_SECONDS, UNPACK_SECONDS = 300, 120
 
-# The agent: each line of the second serial port is "ID SECONDS BASE64(script)"; the answer "result ID STATUS BASE64(output)".
+# The agent: each line of the virtio port is "ID SECONDS BASE64(script)"; the answer "result ID STATUS BASE64(output)".
 INIT = """#!/bin/busybox sh
 /bin/busybox mkdir -p /proc /sys /dev /tmp /usr/bin
 /bin/busybox --install -s /usr/bin
@@ -41,18 +41,24 @@ for link in all default eth0; do
 done
 ip link set lo up
 ip link set eth0 up
-stty -F /dev/ttyS1 raw -echo
-exec 3<>/dev/ttyS1
-echo "guest: ready" >&3
-echo "guest: ready"
-while read -r id seconds script <&3; do
-    echo "$script" | base64 -d >/tmp/script
-    timeout -s KILL "$seconds" sh /tmp/script >/tmp/output 2>&1 </dev/null
-    status=$?
-    echo "result $id $status $(base64 -w 0 /tmp/output)" >&3
+port=
+tries=0
+while [ -z "$port" ] && [ "$tries" -lt 300 ]; do
+    tries=$((tries + 1))
+    usleep 100000
+    port=$(ls /sys/class/virtio-ports | head -n 1)
 done
-echo "guest: control port closed"
-poweroff -f
+exec 3<>"/dev/${port:?guest: no control port}"
+echo "guest: ready"
+while :; do
+    while read -r id seconds script <&3; do
+        echo "$script" | base64 -d >/tmp/script
+        timeout -s KILL "$seconds" sh /tmp/script >/tmp/output 2>&1 </dev/null
+        status=$?
+        echo "result $id $status $(base64 -w 0 /tmp/output)" >&3
+    done
+    usleep 100000 # the port reads as ended while nobody is connected to it
+done
 """
 
 
