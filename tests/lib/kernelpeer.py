@@ -61,9 +61,8 @@ class Guest:
                    "-device", "virtio-serial-pci", "-device", "virtserialport,chardev=control,name=control"]
         self.process = self.lab.start(command, self.namespace, "qemu.log")
         began = time.monotonic()
-        self.lab.wait_for(lambda: os.path.exists(self.control_path), "qemu", 30, self.process)
         self.control = socket.socket(socket.AF_UNIX)
-        self.control.connect(self.control_path)
+        self.lab.wait_for(lambda: self.control.connect_ex(self.control_path) == 0, "qemu", 60, self.process)
         self.control.setblocking(False)
         # What is sent before the guest has opened its end may be lost.
         while not self.answers(5):
