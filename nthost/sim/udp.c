@@ -100,7 +100,7 @@ static void take(struct udp_socket *socket, uint8_t *to, struct udp_datagram *da
                                       .ifindex = SIM_NETWORK_IFINDEX};
     datagram->to.port = 0; /* as IP_PKTINFO: the address only */
     network_counts.runs += count > 1;
-    for (; count; count--) {
+    for (; count && socket->queue; count--) {
         struct sim_flight *flight = socket->queue;
 
         memcpy(to + datagram->length, flight->data, flight->length);

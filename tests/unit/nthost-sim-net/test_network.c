@@ -387,7 +387,8 @@ static void test_routes(void)
           !interfaces[1].oper_up && interfaces[0].oper_up && interfaces[0].type == 1);
     free(interfaces);
     tun_set_link(tun, true);
-    CHECK(tun_set_mtu(tun, 1420) == 0 && net_mtu(4, tun_ifindex(tun), &mtu) == 0 && mtu == 1420);
+    CHECK(tun_set_mtu(tun, 1420) == 0 && tun_set_mtu(tun, 1420) == 0); /* the second is no change */
+    CHECK(net_mtu(4, tun_ifindex(tun), &mtu) == 0 && mtu == 1420);
     CHECK(net_set_mtu(6, tun_ifindex(tun), 1300) == 0 && net_mtu(6, tun_ifindex(tun), &mtu) == 0 &&
           mtu == 1300);
     CHECK(net_set_mtu(6, tun_ifindex(tun), 1200) == -EINVAL && tun_set_mtu(tun, 10) == -EINVAL);

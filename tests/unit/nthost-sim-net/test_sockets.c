@@ -92,7 +92,7 @@ static void test_binding(void)
 {
     struct got got = {0};
     struct udp_socket *a = open_socket(4, &got), *b = open_socket(4, &got), *c = open_socket(6, &got);
-    struct udp_address any4 = address(4, NULL, 7000), any6 = address(6, NULL, 7000), local;
+    struct udp_address any4 = address(4, NULL, 7000), any6 = address(6, NULL, 7000), local = {0};
     struct udp_address foreign = address(4, (uint8_t[]){9, 9, 9, 9}, 7001), none4 = address(4, NULL, 0);
     struct udp_address specific = address(4, machine4.bytes, 7000);
     struct udp_socket *bad;
@@ -248,9 +248,14 @@ static void test_full_and_closing(void)
     CHECK(sim_network_counts().sent - before.sent == 2000 - again);
     world_run();
 
-    /* The queue of a socket is bounded: the consumer keeps all buffers. */
+    /* The queue of a socket is bounded: more comes at one instant than it takes. */
     sim_network_moods(false);
     before = sim_network_counts();
+    for (unsigned i = 0; i < 5000; i++)
+        sim_inject(&peer, &own, pattern, 10);
+    world_run();
+    CHECK(got.datagrams == 4096 && sim_network_counts().overflowed - before.overflowed == 5000 - 4096);
+    got = (struct got){0};
     got.close_me = socket; /* closed by its own callback: nothing comes after it */
     for (unsigned i = 0; i < 10; i++)
         sim_inject(&peer, &own, pattern, 10);

@@ -68,7 +68,11 @@ void sim_at(uint64_t time, void (*function)(void *context), void *context)
 {
     if (count == capacity) {
         capacity = capacity ? 2 * capacity : 64;
-        events = realloc(events, capacity * sizeof *events);
+        struct event *more = realloc(events, capacity * sizeof *events);
+
+        if (!more)
+            abort();
+        events = more;
     }
     events[count] = (struct event){time < now ? now : time, order++, function, context};
     for (size_t i = count++; i && earlier(&events[i], &events[(i - 1) / 2]); i = (i - 1) / 2)
