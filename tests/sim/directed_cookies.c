@@ -193,8 +193,9 @@ static void flood_keeps_memory_flat(void)
     sleep_s(3);
     EXPECT(sim->pool_bytes() < before + 16 * 1024 * 1024, "memory grew by %llu bytes in floods",
            (unsigned long long)(sim->pool_bytes() - before));
-    EXPECT(sim->pool_bytes_peak() < before + 96 * 1024 * 1024, "memory peaked at %llu bytes, before it was %llu",
-           (unsigned long long)sim->pool_bytes_peak(), (unsigned long long)before);
+    EXPECT(sim->pool_bytes_peak() < before + 96 * 1024 * 1024,
+           "memory peaked at %llu bytes, before it was %llu", (unsigned long long)sim->pool_bytes_peak(),
+           (unsigned long long)before);
 }
 
 const struct directed directed_cookies[] = {
