@@ -44,7 +44,7 @@ class World:
 
     def end(self, peer):
         """The driver is unloaded; status 0 is: no report, nothing left behind."""
-        status = peer.stop()
+        status = self.lab.stop(peer.process, timeout=120)
         if peer.kind == "wyrm":
             self.tests.check(status == 0, f"{self.what}: nthost of {peer.name} ended with {status}:\n"
                              f"{self.lab.output_of(peer.process)[-3000:]}")
