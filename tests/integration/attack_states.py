@@ -116,7 +116,8 @@ def states(tests, options):
             action = actions[number] if number < len(actions) else choose.choice(actions)
             counts[action.__name__] = counts.get(action.__name__, 0) + 1
             action()
-            if not comes_back(tunnel, again=action is down_up):
+            # Down and suspend erase the keys; everything else keeps the session.
+            if not comes_back(tunnel, again=action in (down_up, power, paused_power)):
                 lost.append((number, action.__name__))
                 tunnel.initiate()
         sent = traffic.sent

@@ -22,7 +22,7 @@
 #include <time.h>
 
 #define STRANGERS        64
-#define RESEND_NS        (250 * NS_PER_MS)
+#define RESEND_NS        NS_PER_SECOND
 #define SCAN_NS          (5 * NS_PER_MS) /* how often is looked for what to send again */
 #define SENDS_MAX        40              /* of one peer's initiation in a round */
 #define VERIFIED_ANSWERS 16              /* opened completely, after the clock stopped */
