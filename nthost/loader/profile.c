@@ -22,7 +22,7 @@
 #include <profile/InstrProfData.inc>
 
 enum {
-#define VALUE_PROF_KIND(name, value, description) name = value,
+#define VALUE_PROF_KIND(name, value, description) name = (value),
 #include <profile/InstrProfData.inc>
 };
 

@@ -87,8 +87,9 @@ def unit_test_lines():
     for program in programs:
         raw.append(os.path.join(PROFILES, os.path.basename(program) + ".unit"))
         subprocess.run([program], env={**os.environ, "LLVM_PROFILE_FILE": raw[-1]}, stdout=subprocess.DEVNULL,
-                       timeout=300, check=True)
-    if not programs:
+                       timeout=300, check=False)  # whether it passes is for the suite to say
+    raw = [path for path in raw if os.path.exists(path)]
+    if not raw:
         return {}
     profile = os.path.join(HERE, "unit.profdata")
     merge(raw, profile)

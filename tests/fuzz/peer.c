@@ -94,7 +94,8 @@ static void seal(struct noise *noise, uint8_t *to, const uint8_t *from, size_t l
     mix_hash(noise, to, length + 16);
 }
 
-static bool open(struct noise *noise, uint8_t *to, const uint8_t *from, size_t length, const uint8_t key[32])
+static bool open_sealed(struct noise *noise, uint8_t *to, const uint8_t *from, size_t length,
+                        const uint8_t key[32])
 {
     static const uint8_t nonce[12];
     bool good = chacha20poly1305_open(to, from, length, noise->h, 32, nonce, key);
@@ -320,10 +321,10 @@ static void hear_initiation(struct peer *peer, const uint8_t *message)
     memcpy(peer->driver_ephemeral, message + 8, 32);
     mix_ephemeral(noise, message + 8);
     mix_dh(noise, key, peer->private_key, message + 8);
-    if (!open(noise, public_key, message + 40, 48, key) || memcmp(public_key, driver_public, 32) != 0)
+    if (!open_sealed(noise, public_key, message + 40, 48, key) || memcmp(public_key, driver_public, 32) != 0)
         machine_wrong("the driver's initiation does not carry its key");
     mix_dh(noise, key, peer->private_key, driver_public);
-    if (!open(noise, time, message + 88, 28, key))
+    if (!open_sealed(noise, time, message + 88, 28, key))
         machine_wrong("the driver's initiation has a wrong timestamp tag");
     memcpy(&peer->driver_index, message + 4, 4);
     peer->asked = true;
@@ -343,7 +344,7 @@ static void hear_response(struct peer *peer, const uint8_t *message)
     mix_dh(&noise, NULL, peer->private_key, message + 12);
     hkdf_blake2s(noise.c, tau, key, noise.c, peer->preshared_key, 32);
     mix_hash(&noise, tau, 32);
-    if (!open(&noise, nothing, message + 44, 16, key))
+    if (!open_sealed(&noise, nothing, message + 44, 16, key))
         return;
     peer->session = (struct peer_session){.valid = true, .local_index = receiver};
     memcpy(&peer->session.remote_index, message + 4, 4);
