@@ -79,7 +79,7 @@ class World:
         got = ping(self.lab, namespace, target, 2, 0.3)["received"]
         return self.tests.equal(got, 0, f"{self.what}: {what}: no answers to pings")
 
-    def flood(self, namespace, target, what, count=1000, size=56):
+    def flood(self, namespace, target, what, count=500, size=56):
         """As fast as answers come (ping -f would go on after 10 ms, and not wait for the last ones)."""
         done = self.lab.command(["ping", "-n", "-q", "-A", "-c", str(count), "-s", str(size), "-W", "5", target], namespace,
                                 check=False, timeout=120)

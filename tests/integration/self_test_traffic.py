@@ -21,13 +21,13 @@ def traffic(pair, huge):
     pair.flood(one, INNER4[1], "ping flood IPv4")
     pair.flood(two, INNER6[0], "ping flood IPv6")
     pair.flood(one, INNER4[1], "ping flood of large packets", 100, large - 28)
-    size = 24 << 20
+    size = 12 << 20
     pair.load(one, two, INNER4[0], "TCP IPv4", "tcp", size)
     pair.load(two, one, INNER6[1], "TCP IPv6", "tcp", size)
     # Smaller than the MTU, the MTU, beyond it (fragments), and the largest there is.
     sizes = (1, 17, 100, 1000, large - 28, min(large + 500, 65000), 65000 if huge else 9000)
-    pair.load(two, one, INNER4[1], "UDP IPv4", "udp", 1000, 16, *sizes)
-    pair.load(one, two, INNER6[0], "UDP IPv6", "udp", 1000, 16, *sizes)
+    pair.load(two, one, INNER4[1], "UDP IPv4", "udp", 500, 16, *sizes)
+    pair.load(one, two, INNER6[0], "UDP IPv6", "udp", 500, 16, *sizes)
     cpus = os.cpu_count() or 1
     pair.load(two, one, INNER4[1], f"TCP, {2 * cpus} streams on {cpus} processors", "tcp", 3 << 20, 2 * cpus)
     shown = pair.a.dump()[pair.b.public]
