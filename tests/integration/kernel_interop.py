@@ -30,7 +30,7 @@ REKEY_AFTER, REJECT_AFTER = 120, 180
 KEEPALIVE_BYTES = 32
 PASSIVE_KEEPALIVE = 10
 TRANSFER_BYTES = 500000
-BURSTS, BURST_RATE, BURST_PAUSE = (2000, 1000, 4000), 20000, 0.3  # initiations, per second, seconds
+BURSTS, BURST_RATE, BURST_PAUSE = (800, 1600, 3200), 20000, 0.6  # initiations, per second, seconds
 FLOOD_SECONDS, PATIENCE_SECONDS = 20, 4
 
 
@@ -401,8 +401,9 @@ def rekey(world, tests):
     tests.equal(theirs.from_guest(count=2), 2, "rekey: theirs at first")
     tests.equal(ours.from_here(count=2), 2, "rekey: ours at first")
     first = [(tunnel.wyrm_state()["handshake"], tunnel.kernel_state()["handshake"]) for tunnel in (theirs, ours)]
-    pid = world.guest.check(f"ping -i 1 {theirs.inner4[0]} >/tmp/rekey 2>&1 & echo $!").strip()
-    pinging = world.lab.start(["ping", "-n", "-i", "1", ours.inner4[1]], world.here)
+    # (Over IPv6: the keepalives scenario silences IPv4 echoes for a while.)
+    pid = world.guest.check(f"ping -i 1 {theirs.inner6[0]} >/tmp/rekey 2>&1 & echo $!").strip()
+    pinging = world.lab.start(["ping", "-n", "-i", "1", ours.inner6[1]], world.here)
     yield
     def renewed(tunnel, at):
         return tunnel.wyrm_state()["handshake"] > at[0] and tunnel.kernel_state()["handshake"] > at[1]
