@@ -87,6 +87,7 @@ struct adapter {
     volatile uint32_t mtu4, mtu6;  /* NL MTU by family, 0 = unknown; refreshed by route.c's notifications */
     volatile int64_t rx_outstanding_bytes; /* indicated and not returned */
     volatile int64_t tx_outstanding_bytes; /* in the sockets */
+    volatile int32_t messages_outstanding; /* handshake messages in the sockets */
 };
 
 /* MiniportInitializeEx: allocates and wires everything; undone on failure.  PASSIVE_LEVEL. */

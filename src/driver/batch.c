@@ -7,11 +7,13 @@
 
 #define BUFFER_ALIGNMENT 64
 
-/* The small classes keep a lone packet from pinning the memory of 64. */
-enum { TX_SMALL, TX_LARGE, TX_CLASSES };
+/* The small classes keep a lone packet from pinning the memory of 64, and a handshake message or keepalive
+ * from pinning that of 8. */
+enum { TX_MESSAGE, TX_SMALL, TX_LARGE, TX_CLASSES };
 static const struct {
     uint32_t packets, buffer_bytes;
 } tx_classes[TX_CLASSES] = {
+    [TX_MESSAGE] = {1, 256},
     [TX_SMALL] = {8, 16384},
     [TX_LARGE] = {BATCH_PACKETS, BATCH_PLAINTEXT_BYTES +
                                      BATCH_PACKETS *(MESSAGE_OVERHEAD_BYTES + MESSAGE_PADDING_MAX_BYTES + 1)},
@@ -246,10 +248,10 @@ static void batch_put(struct batch *batch)
 struct tx_batch *tx_batch_allocate(struct adapter *adapter, uint32_t packets, uint32_t plaintext)
 {
     const uint32_t overhead = MESSAGE_OVERHEAD_BYTES + MESSAGE_PADDING_MAX_BYTES;
-    uint32_t class = packets <= tx_classes[TX_SMALL].packets &&
-                             plaintext + packets * overhead <= tx_classes[TX_SMALL].buffer_bytes
-                         ? TX_SMALL
-                         : TX_LARGE;
+    uint32_t class = TX_MESSAGE;
+    while (class < TX_LARGE && (packets > tx_classes[class].packets ||
+                                plaintext + packets * overhead > tx_classes[class].buffer_bytes))
+        class ++;
     struct batch *batch = batch_take(adapter, class);
     if (!batch)
         return NULL;
@@ -261,6 +263,7 @@ struct tx_batch *tx_batch_allocate(struct adapter *adapter, uint32_t packets, ui
     tx->span[0] = tx->span[1] = NULL;
     tx->staged = NULL;
     tx->hold = false;
+    tx->message = false;
     return tx;
 }
 

@@ -76,7 +76,8 @@ struct tx_batch {
     NET_BUFFER_LIST
     *span[2]; /* owners that have packets in neighbouring batches as well, counted (nbl_chain.h) */
     struct staged_packet *staged;
-    bool hold; /* `nbls` are completed only when the socket is done: back-pressure */
+    bool hold;    /* `nbls` are completed only when the socket is done: back-pressure */
+    bool message; /* a handshake message, counted in adapter.messages_outstanding */
 };
 
 /* ---- receive ---- */

@@ -110,8 +110,8 @@ static void send_cookie_reply(struct adapter *adapter, const struct handshake_me
 
     struct endpoint endpoint = {
         .remote = message->from, .local = message->to, .local_ifindex = message->ifindex};
-    udp_send_message(adapter, &endpoint, &reply, sizeof(reply));
-    drop_count(adapter, DROP_HS_COOKIE_SENT, 1);
+    if (NT_SUCCESS(udp_send_message(adapter, &endpoint, &reply, sizeof(reply))))
+        drop_count(adapter, DROP_HS_COOKIE_SENT, 1);
 }
 
 /* True when the message may go on to the asymmetric part. */

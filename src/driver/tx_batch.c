@@ -184,5 +184,7 @@ void tx_batch_retire(struct tx_batch *tx)
 {
     if (tx->hold)
         nbl_chain_complete(tx->batch.adapter, &tx->nbls);
+    if (tx->message)
+        __atomic_sub_fetch(&tx->batch.adapter->messages_outstanding, 1, __ATOMIC_RELAXED);
     tx_batch_free(tx);
 }

@@ -2,6 +2,7 @@
 #include "adapter.h"
 #include "driver.h"
 #include "epoch.h"
+#include "protocol/messages.h"
 #include "udp_socket_private.h"
 
 /* Windows strips a PKTINFO that stands alone; a second, empty header (options of length 0) behind it makes it
@@ -119,11 +120,16 @@ NTSTATUS udp_send_message(struct adapter *adapter, const struct endpoint *endpoi
 {
     if (endpoint->remote.si_family == AF_UNSPEC)
         return STATUS_INVALID_ADDRESS;
-    struct tx_batch *tx = tx_batch_allocate(adapter, 1, bytes);
+    int32_t limit =
+        bytes == MESSAGE_COOKIE_REPLY_BYTES ? COOKIE_REPLIES_OUTSTANDING_MAX : MESSAGES_OUTSTANDING_MAX;
+    bool room = __atomic_add_fetch(&adapter->messages_outstanding, 1, __ATOMIC_RELAXED) <= limit;
+    struct tx_batch *tx = room ? tx_batch_allocate(adapter, 1, bytes) : NULL;
     if (!tx) {
-        drop_count(adapter, DROP_TX_MEMORY, 1);
+        __atomic_sub_fetch(&adapter->messages_outstanding, 1, __ATOMIC_RELAXED);
+        drop_count(adapter, room ? DROP_TX_MEMORY : DROP_TX_QUEUE_FULL, 1);
         return STATUS_INSUFFICIENT_RESOURCES;
     }
+    tx->message = true;
     __builtin_memcpy(tx->buffer, message, bytes);
     tx->batch.count = 1;
     tx->used = bytes;

@@ -36,7 +36,11 @@ void udp_sockets_close(struct adapter *adapter);
  * and retires it when the socket is done (perhaps before the call returns).  Errors are counted and logged
  * (limited). No lock held.  IRQL <= DISPATCH_LEVEL. */
 void udp_send_batch(struct tx_batch *batch, const struct endpoint *endpoint);
-/* One small message (handshake, cookie reply), copied.  IRQL <= DISPATCH_LEVEL. */
+/* One small message (handshake, cookie reply), copied.  While MESSAGES_OUTSTANDING_MAX of them are in the
+ * sockets (COOKIE_REPLIES_OUTSTANDING_MAX for cookie replies: a flood of these must not keep responses back)
+ * it is refused and counted: peers ask again.  IRQL <= DISPATCH_LEVEL. */
+#define MESSAGES_OUTSTANDING_MAX       1024
+#define COOKIE_REPLIES_OUTSTANDING_MAX 768
 NTSTATUS udp_send_message(struct adapter *adapter, const struct endpoint *endpoint, const void *message,
                           uint32_t bytes);
 
