@@ -80,6 +80,11 @@ void peer_timers_set_keepalive(struct peer *of, uint16_t interval_s)
     (void)of, (void)interval_s;
 }
 
+void peer_timers_identity_changed(struct peer *of)
+{
+    (void)of;
+}
+
 void peer_timers_start(struct peer *of)
 {
     (void)of;
