@@ -136,9 +136,10 @@ void sim_at(uint64_t time_ns, void (*function)(void *context), void *context)
 {
     if (event_count == event_size) {
         event_size = event_size ? 2 * event_size : 256;
-        events = realloc(events, event_size * sizeof *events);
-        if (!events)
+        struct event *larger = realloc(events, event_size * sizeof *events);
+        if (!larger)
             host_fatal("no memory for the events of the simulation");
+        events = larger;
     }
     struct event event = {time_ns, event_number++, function, context};
     size_t at = event_count++;

@@ -99,7 +99,8 @@ static void times(void)
 static void fails(void)
 {
     sim->log("what led to it, seed %llu", (unsigned long long)sim->seed);
-    if (sim->random() % argument() == 0)
+    uint64_t one_in = argument();
+    if (one_in == 0 || sim->random() % one_in == 0)
         sim->fail("as it was asked");
 }
 
