@@ -112,10 +112,10 @@ void generated_scenario(void)
     static const struct {
         uint32_t percent, shortest_s, longest_s, rate_ms, action_ms;
     } courses[] = {
-        {45, 120, 240, 600, 4000},         /* busy */
-        {25, 300, 900, 4000, 20000},       /* at times */
+        {40, 120, 240, 600, 4000},         /* busy */
+        {22, 300, 900, 4000, 20000},       /* at times */
         {18, 3600, 14400, 120000, 600000}, /* now and then */
-        {12, 21600, 172800, 0, 7200000},   /* idle for hours or days: keepalives and rekeys at most */
+        {20, 21600, 172800, 0, 7200000},   /* idle for hours or days: keepalives and rekeys at most */
     };
     uint32_t pick = random_below(100), course = 0;
     uint64_t memory_before = sim->pool_bytes();
