@@ -3,6 +3,7 @@
 #include "peer.h"
 #include "peer_internal.h"
 #include "protocol/packet.h"
+#include "wire.h"
 #include <string.h>
 
 static struct peer_session *object_of(struct session *session)
@@ -39,8 +40,11 @@ void peer_send_raw(struct peer *peer, const void *bytes, uint32_t length)
 {
     struct sim_address to =
         peer->remote.family ? peer->remote : node_address(peer->node, peer->address.family);
-    if (peer->endpoint)
-        sim->endpoint_send(peer->endpoint, &to, bytes, length);
+    const struct sim_datagram datagram = {.from = peer->address, .to = to, .data = bytes, .length = length};
+    if (!peer->endpoint)
+        return;
+    sim->endpoint_send(peer->endpoint, &to, bytes, length);
+    wire_overhear(&datagram);
 }
 
 bool peer_send_plain(struct peer *peer, const uint8_t *plain, uint32_t length)

@@ -93,11 +93,16 @@ void wire_datagram(const struct sim_datagram *datagram)
     }
 }
 
+void wire_overhear(const struct sim_datagram *datagram)
+{
+    if (listen_call)
+        listen_call(listen_context, datagram);
+}
+
 static void on_datagram(void *context, const struct sim_datagram *datagram)
 {
     wire_datagram(datagram);
-    if (listen_call)
-        listen_call(listen_context, datagram);
+    wire_overhear(datagram);
 }
 
 void wire_watch(void)

@@ -10,7 +10,11 @@ void wire_watch(void);
 /* One datagram of a socket of the driver. */
 void wire_datagram(const struct sim_datagram *datagram);
 
-/* Sees each datagram after the checks; NULL: nobody. */
+/* A datagram of a scripted peer, for the listener only. */
+void wire_overhear(const struct sim_datagram *datagram);
+
+/* Sees each datagram of the driver after the checks, and those of scripted peers (adapter NULL); NULL:
+ * nobody. */
 void wire_listen(void (*listener)(void *context, const struct sim_datagram *datagram), void *context);
 
 /* Forget what was seen (self-check). */
