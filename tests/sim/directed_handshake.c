@@ -173,6 +173,40 @@ static void simultaneous_initiation(void)
     }
 }
 
+/* Two adapters that begin at the same moment, again and again: both consume the other's initiation, neither
+ * completes its own, and only the jitter of the retries gets them apart.  (Once the driver's timers ticked
+ * every 100 ms: they met up to five times in a row.) */
+static void crossing_initiations(void)
+{
+    static struct node other;
+    uint8_t key[32];
+    fixture_bare(4);
+    node_up(&node);
+    node_create(&other, 5);
+    random_fill(key, 32);
+    node_identity(&other, key, 51821);
+    node_up(&other);
+    struct sim_address here = node_address(&node, 4), there = node_address(&other, 4);
+    node_add_peer(&node, 5, other.model.public_key, &there, NULL, 0);
+    node_add_peer(&other, 0, node.model.public_key, &here, NULL, 0);
+    for (int round = 0; round < 30; round++) {
+        int forth = flow_between(0, 5, 4), back = flow_between(5, 0, 4);
+        uint64_t begun_ns = now_ns();
+        node_send(&node, forth, 0);
+        node_send(&other, back, 0);
+        while (!(flow_received(forth) && flow_received(back)) && now_ns() < begun_ns + 60 * NS_PER_SECOND)
+            sleep_ms(100);
+        EXPECT_TIME("both ways after initiations that crossed", now_ns() - begun_ns, 0,
+                    3 * (REKEY_TIMEOUT_NS + REKEY_JITTER_MAX_NS) + NS_PER_SECOND);
+        node_down(&node);
+        node_down(&other);
+        sleep_ms(random_below(1000));
+        node_up(&node);
+        node_up(&other);
+    }
+    node_destroy(&other);
+}
+
 static void roam(uint8_t family)
 {
     fixture(family);
@@ -298,6 +332,7 @@ const struct directed directed_handshake[] = {
     {"unconfirmed-session-waits-as-next", unconfirmed_session_waits_as_next},
     {"previous-session-still-receives", previous_session_still_receives},
     {"simultaneous-initiation", simultaneous_initiation},
+    {"crossing-initiations", crossing_initiations},
     {"roaming-v4", roaming_v4},
     {"roaming-v6", roaming_v6},
     {"off-path-replay-does-not-move-endpoint", off_path_replay_does_not_move_endpoint},

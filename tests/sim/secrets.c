@@ -6,7 +6,7 @@
 
 /* A search walks all memory: of many old keys only some are looked for, of the newest all. */
 #define NEWEST_ALWAYS 4
-#define OLDER_PERCENT 5
+#define OLDER_ABOUT   6
 
 /* A compiler may keep a key's halves in different registers and spill one: half a key is a find as well. */
 #define NEEDLE_BYTES 16
@@ -52,7 +52,7 @@ void secrets_expect_gone(unsigned kinds, uint8_t node, uint8_t peer, uint64_t be
     for (unsigned i = count; i-- > 0;) {
         if (!matches(&secrets[i], kinds, node, peer) || secrets[i].noted_ns >= before_ns)
             continue;
-        if (looked_for++ >= NEWEST_ALWAYS && !random_chance(OLDER_PERCENT))
+        if (looked_for++ >= NEWEST_ALWAYS && random_below(count) >= OLDER_ABOUT)
             continue;
         bool wanted[2] = {true, true};
         if (looked_for > 2) /* of the newest both halves, of the others one */
