@@ -107,20 +107,23 @@ static void take_down(uint64_t memory_before)
         peer_close(&world.peers[i]);
 }
 
-void generated_scenario(void)
+void generated_scenario(bool brief)
 {
     static const struct {
-        uint32_t percent, shortest_s, longest_s, rate_ms, action_ms;
+        uint32_t percent, brief_percent, shortest_s, longest_s, rate_ms, action_ms;
     } courses[] = {
-        {40, 120, 240, 600, 4000},         /* busy */
-        {22, 300, 900, 4000, 20000},       /* at times */
-        {18, 3600, 14400, 120000, 600000}, /* now and then */
-        {20, 21600, 172800, 0, 7200000},   /* idle for hours or days: keepalives and rekeys at most */
+        {40, 72, 120, 240, 600, 4000},        /* busy */
+        {22, 24, 300, 900, 4000, 20000},      /* at times */
+        {18, 3, 3600, 14400, 120000, 600000}, /* now and then */
+        {20, 1, 21600, 172800, 0, 7200000},   /* idle for hours or days: keepalives and rekeys at most */
     };
     uint32_t pick = random_below(100), course = 0;
     uint64_t memory_before = sim->pool_bytes();
-    while (pick >= courses[course].percent)
-        pick -= courses[course++].percent;
+    for (uint32_t percent;; pick -= percent, course++) {
+        percent = brief ? courses[course].brief_percent : courses[course].percent;
+        if (pick < percent)
+            break;
+    }
 
     topology_make(course < 2 ? 1 : 25);
     path_mood(random_chance(50));

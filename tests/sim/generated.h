@@ -2,4 +2,7 @@
  */
 #pragma once
 
-void generated_scenario(void);
+#include <stdbool.h>
+
+/* `brief`: minutes, seldom hours, never days: many of them cost little. */
+void generated_scenario(bool brief);

@@ -1,5 +1,5 @@
 /* The scenarios' entry.  Words behind `--`: the name of a scenario; `list`: all names; nothing: a scenario
- * generated from the seed. */
+ * generated from the seed; `brief`: one that is mostly short. */
 #include "directed.h"
 #include "generated.h"
 #include "self_check.h"
@@ -40,8 +40,8 @@ void scenario_main(const struct sim *simulation)
         return;
     }
     world_start(simulation);
-    if (!*name) {
-        generated_scenario();
+    if (!*name || strcmp(name, "brief") == 0) {
+        generated_scenario(*name);
         return;
     }
     const struct directed *scenario = find(name);
