@@ -70,8 +70,8 @@ class World:
     # ---- traffic ----
     def reaches(self, namespace, target, what, count=5, size=56, source=None):
         """All of `count` echo requests are answered; one after the other, as ping waits for a late last answer only if it is
-        also the first."""
-        command = ["ping", "-n", "-c", "1", "-W", "5", "-s", str(size)] + (["-I", source] if source else []) + [target]
+        also the first.  An initiation that the other side met unprepared is repeated after 5 s."""
+        command = ["ping", "-n", "-c", "1", "-W", "12", "-s", str(size)] + (["-I", source] if source else []) + [target]
         got = sum(self.lab.command(command, namespace, check=False).returncode == 0 for _ in range(count))
         return self.tests.equal(got, count, f"{self.what}: {what}: answers to {count} pings")
 
