@@ -127,7 +127,8 @@ static void start_job(void *context)
 
 void machine_start(void)
 {
-    struct sim_settings settings = {SEED, SWITCH_RATE, IMPORT_COST_NS};
+    struct sim_settings settings = {
+        .seed = SEED, .switch_rate = SWITCH_RATE, .import_cost_ns = IMPORT_COST_NS};
     host_options.verify = true;
     sim_start(&settings);
     sim_edges_use();
