@@ -160,6 +160,7 @@ static bool prefix_matches(const uint8_t *prefix, const uint8_t *address, uint32
 #define INTERFACES_KNOWN 8
 struct known_interfaces {
     uint32_t count;
+    bool no_memory; /* an interface may be usable after all */
     struct {
         uint64_t luid;
         uint32_t metric;
@@ -168,13 +169,24 @@ struct known_interfaces {
     MIB_IF_ROW2 row; /* too large for a kernel stack */
 };
 
-static bool interface_ask(NET_LUID luid, ADDRESS_FAMILY family, MIB_IF_ROW2 *scratch, uint32_t *metric)
+/* Says nothing about the network: the answer is not to be remembered. */
+static bool is_no_memory(NTSTATUS status)
+{
+    return status == STATUS_INSUFFICIENT_RESOURCES || status == STATUS_NO_MEMORY;
+}
+
+static bool interface_ask(struct known_interfaces *interfaces, NET_LUID luid, ADDRESS_FAMILY family,
+                          uint32_t *metric)
 {
     MIB_IPINTERFACE_ROW row;
-    __builtin_memset(scratch, 0, sizeof(*scratch));
-    scratch->InterfaceLuid = luid;
+    MIB_IF_ROW2 *entry = &interfaces->row;
+    __builtin_memset(entry, 0, sizeof(*entry));
+    entry->InterfaceLuid = luid;
     *metric = 0;
-    if (!NT_SUCCESS(GetIfEntry2(scratch)) || scratch->OperStatus != IfOperStatusUp)
+    NTSTATUS status = GetIfEntry2(entry);
+    if (is_no_memory(status))
+        interfaces->no_memory = true;
+    if (!NT_SUCCESS(status) || entry->OperStatus != IfOperStatusUp)
         return false;
     InitializeIpInterfaceEntry(&row);
     row.Family = family;
@@ -192,11 +204,10 @@ static bool interface_usable(struct known_interfaces *interfaces, NET_LUID luid,
     while (i < interfaces->count && interfaces->known[i].luid != luid.Value)
         i++;
     if (i == INTERFACES_KNOWN)
-        return interface_ask(luid, family, &interfaces->row, metric);
+        return interface_ask(interfaces, luid, family, metric);
     if (i == interfaces->count) {
         interfaces->known[i].luid = luid.Value;
-        interfaces->known[i].usable =
-            interface_ask(luid, family, &interfaces->row, &interfaces->known[i].metric);
+        interfaces->known[i].usable = interface_ask(interfaces, luid, family, &interfaces->known[i].metric);
         interfaces->count++;
     }
     *metric = interfaces->known[i].metric;
@@ -253,7 +264,7 @@ static NTSTATUS resolve(struct adapter *adapter, const SOCKADDR_INET *remote, ui
             *ifindex = row->InterfaceIndex;
             status = GetBestRoute2(&luid, 0, NULL, remote, 0, &scratch->route, local);
         } else {
-            status = STATUS_NETWORK_UNREACHABLE;
+            status = scratch->interfaces.no_memory ? STATUS_NO_MEMORY : STATUS_NETWORK_UNREACHABLE;
         }
         FreeMibTable(table);
     }
@@ -303,8 +314,8 @@ NTSTATUS route_refresh(struct peer *peer)
     SOCKADDR_INET local = {0};
     uint32_t ifindex = 0;
     NTSTATUS status = resolve(adapter, &endpoint.remote, owned ? owner : 0, &local, &ifindex);
-    if (status == STATUS_INSUFFICIENT_RESOURCES)
-        return status; /* says nothing about the network */
+    if (is_no_memory(status))
+        return status;
     if (NT_SUCCESS(status) && owner && (owner == ifindex || !owned))
         local = endpoint.local;
     endpoint_resolved(&peer->endpoint, update, &local, NT_SUCCESS(status) ? ifindex : 0, generation,
