@@ -86,7 +86,14 @@ class Lab:
             if mtu:
                 self.command(["ip", "link", "set", name, "mtu", str(mtu)], space)
             self.command(["ip", "link", "set", name, "up"], space)
+        # The kernel says so up to a second later, and a driver does not choose a route over an interface that is not up.
+        for name, space in ((names[0], first), (names[1], second)):
+            self.wait_for(lambda n=name, s=space: self.operational(s, n), f"{name} to be up", 15)
         return names
+
+    def operational(self, namespace, name):
+        shown = self.command(["ip", "-j", "link", "show", "dev", name], namespace).stdout
+        return json.loads(shown)[0]["operstate"] == "UP"
 
     # ---- programs ----
     @staticmethod
