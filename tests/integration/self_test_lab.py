@@ -10,7 +10,7 @@ import struct
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from netlab import ROOT, Lab, LabError, Peer, ping  # noqa: E402
+from netlab import ROOT, Lab, LabError, Peer, echo_replies, ping  # noqa: E402
 
 OUTER4, OUTER6 = ("192.0.2.1", "192.0.2.2"), ("2001:db8::1", "2001:db8::2")
 INNER4, INNER6 = ("10.66.0.1", "10.66.0.2"), ("fd66::1", "fd66::2")
@@ -79,22 +79,14 @@ class World:
         got = ping(self.lab, namespace, target, 2, 0.3)["received"]
         return self.tests.equal(got, 0, f"{self.what}: {what}: no answers to pings")
 
-    def echo_replies(self, namespace, target):
-        """Echo replies that the namespace has received so far, by the kernel's own counter."""
-        if ":" in target:
-            shown = self.lab.command(["cat", "/proc/net/snmp6"], namespace).stdout
-            return int(re.search(r"^Icmp6InEchoReplies\s+(\d+)", shown, re.MULTILINE).group(1))
-        names, values = re.findall(r"^Icmp: (.*)$", self.lab.command(["cat", "/proc/net/snmp"], namespace).stdout, re.MULTILINE)
-        return int(values.split()[names.split().index("InEchoReps")])
-
     def flood(self, namespace, target, what, count=500, size=56):
         """As fast as answers come.  The kernel counts them: ping itself does not wait for a late last one."""
-        before = self.echo_replies(namespace, target)
+        before = echo_replies(self.lab, namespace, target)
         done = self.lab.command(["ping", "-n", "-q", "-A", "-c", str(count), "-s", str(size), "-W", "5", target], namespace,
                                 check=False, timeout=120)
         match = re.search(r"(\d+) packets transmitted", done.stdout)
         self.tests.equal(match and match.group(1), str(count), f"{self.what}: {what}: requests")
-        self.eventually(lambda: self.echo_replies(namespace, target) - before >= count, f"{what}: {count} answers")
+        self.eventually(lambda: echo_replies(self.lab, namespace, target) - before >= count, f"{what}: {count} answers")
 
     def load(self, server_space, client_space, address, what, kind, *arguments, port=9000):
         server = self.lab.start([sys.executable, NETLOAD, f"{kind}-server", address, str(port)], server_space,
