@@ -165,8 +165,11 @@ static void one_call(struct input *input, struct io_file *file, struct input *ch
         read_log(input, file);
         return;
     case 7:
-        code =
-            WYRM_IOCTL_CODE(317u + (choice >> 5), choice >> 3 & 3); /* all but LOG, which may wait for ever */
+        code = WYRM_IOCTL_CODE(317u + (choice >> 5), choice >> 3 & 3); /* neighbours and other methods */
+        if (code == WYRM_IOCTL_LOG) {
+            read_log(input, file); /* it may wait for ever */
+            return;
+        }
         length = input_u8(input);
         break;
     }
