@@ -69,13 +69,13 @@ uint64_t sim_switches(void);
 #define SIM_FOLLOWS_THREAD(variable)                                                                         \
     __attribute__((constructor)) static void sim_follow_##variable(void)                                     \
     {                                                                                                        \
-        sim_follow(&(variable), sizeof(variable), false);                                                    \
+        sim_follow(&(variable), sizeof(__typeof__(variable)), false);                                        \
     }
 /* The same for a block that a later fiber may go on using instead of getting it zeroed. */
 #define SIM_STAYS_WITH_STACK(variable)                                                                       \
     __attribute__((constructor)) static void sim_follow_##variable(void)                                     \
     {                                                                                                        \
-        sim_follow(&(variable), sizeof(variable), true);                                                     \
+        sim_follow(&(variable), sizeof(__typeof__(variable)), true);                                         \
     }
 void sim_follow(void *variable, size_t size, bool stays);
 

@@ -108,7 +108,7 @@ static void print_key(const uint8_t key[32])
 static bool parse_key(const char *text, uint8_t key[32])
 {
     uint8_t bytes[33] = {0};
-    if (strlen(text) != 44 || text[43] != '=')
+    if (!text || strlen(text) != 44 || text[43] != '=')
         return false;
     for (uint32_t i = 0; i < 43; i++) {
         const char *digit = strchr(base64_digits, text[i]);
@@ -409,7 +409,7 @@ static int usage(void)
 
 static bool parse_to(char *text, struct sockaddr_in *to)
 {
-    char *colon = strrchr(text, ':');
+    char *colon = text ? strrchr(text, ':') : NULL;
     if (!colon)
         return false;
     *colon = 0;

@@ -54,7 +54,10 @@ uint32_t flow_packet_min(uint8_t family)
 int flow_new(uint8_t from, const struct inner_address *source, const struct inner_address *destination,
              bool ordered)
 {
-    flows = realloc(flows, (size_t)(flow_count + 1) * sizeof(*flows));
+    struct flow *grown = realloc(flows, (size_t)(flow_count + 1) * sizeof(*flows));
+    if (!grown)
+        abort();
+    flows = grown;
     flows[flow_count] = (struct flow){
         .from = from, .source = *source, .destination = *destination, .ordered = ordered, .highest = -1};
     return flow_count++;
@@ -130,7 +133,10 @@ uint32_t flow_build(int index, uint8_t *packet, uint32_t length, uint8_t expecte
         length = text + TEXT_BYTES;
     if (flow->sent == flow->capacity) {
         flow->capacity = flow->capacity ? 2 * flow->capacity : DEDUPE_INITIAL;
-        flow->records = realloc(flow->records, flow->capacity * sizeof(*flow->records));
+        struct packet_record *grown = realloc(flow->records, flow->capacity * sizeof(*flow->records));
+        if (!grown)
+            abort();
+        flow->records = grown;
     }
     uint32_t number = flow->sent++;
     flow->records[number] = (struct packet_record){.length = length, .expected = expected};

@@ -110,9 +110,9 @@ void topology_make(uint16_t keepalive_min)
     world.peers_count = random_below(PEERS_MAX + 1);
     if (world.nodes_count == 1 && world.peers_count == 0)
         world.peers_count = 1;
-    for (uint8_t i = 0; i < world.nodes_count; i++)
-        make_node(i);
-    for (uint8_t i = 0; i < world.peers_count; i++) {
+    for (uint32_t i = 0; i < world.nodes_count; i++)
+        make_node((uint8_t)i);
+    for (uint32_t i = 0; i < world.peers_count; i++) {
         struct node *of = &world.nodes[random_below(world.nodes_count)];
         uint8_t family = random_chance(70) ? 4 : 6;
         peer_open(&world.peers[i], (uint8_t)(FIRST_PEER_END + i), family, of);
@@ -120,10 +120,10 @@ void topology_make(uint16_t keepalive_min)
         struct link *link = &world.links[world.links_count - 1];
         peer_set_preshared_key(&world.peers[i], link->preshared_key);
     }
-    for (uint8_t a = 0; a < world.nodes_count; a++)
-        for (uint8_t b = (uint8_t)(a + 1); b < world.nodes_count; b++)
+    for (uint32_t a = 0; a < world.nodes_count; a++)
+        for (uint32_t b = a + 1; b < world.nodes_count; b++)
             if (world.links_count == 0 || random_chance(70))
-                add_link(a, b, random_chance(70) ? 4 : 6);
+                add_link((uint8_t)a, (uint8_t)b, random_chance(70) ? 4 : 6);
     for (uint32_t i = 0; i < world.nodes_count; i++)
         for (uint8_t k = 0; k < SHARED_NETS; k++) {
             struct inner_address from = inner_of((uint8_t)i, 4, 1), to = inner_of(200, 4, 1);

@@ -28,7 +28,10 @@ void secret_note(enum secret_kind kind, uint8_t node, uint8_t peer, const uint8_
     for (unsigned i = 0; i < count; i++)
         if (secrets[i].node == node && memcmp(secrets[i].key, key, 32) == 0)
             return;
-    secrets = realloc(secrets, (count + 1) * sizeof(*secrets));
+    struct secret *grown = realloc(secrets, (count + 1) * sizeof(*secrets));
+    if (!grown)
+        abort();
+    secrets = grown;
     secrets[count] = (struct secret){.kind = kind, .node = node, .peer = peer, .noted_ns = now_ns()};
     memcpy(secrets[count++].key, key, 32);
 }

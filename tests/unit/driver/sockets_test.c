@@ -193,7 +193,7 @@ static void test_open(void)
 /* ed72776: each attempt asks for any port again, instead of the one that failed. */
 static void test_any_port(void)
 {
-    uint16_t port;
+    uint16_t port = 0;
     for (uint16_t conflicts = 0; conflicts <= 3; conflicts++) {
         world_reset();
         conflicts6 = conflicts;
@@ -271,7 +271,7 @@ static void run_queued(void)
  */
 static void test_lost(void)
 {
-    uint16_t port;
+    uint16_t port = 0;
     uint64_t pause_ns = 0;
     world_reset();
     KeInitializeMutex(&adapter.config_lock, 0);
