@@ -331,14 +331,17 @@ static void linux_udp_close(struct udp_socket *socket)
     if (!inside) /* a callback that runs now ends first */
         pthread_mutex_lock(&socket->receiving);
     pthread_mutex_lock(&socket->waiting);
+    bool bound = socket->bound;
     fd = __atomic_exchange_n(&socket->fd, -1, __ATOMIC_ACQ_REL);
-    if (socket->bound)
-        loop_remove(fd);
     socket->bound = false;
     socket->writable = NULL;
     pthread_mutex_unlock(&socket->waiting);
     if (!inside)
         pthread_mutex_unlock(&socket->receiving);
+    /* Without the locks: it waits for an event that is under way, which takes them and finds the socket
+     * closed. */
+    if (bound)
+        loop_remove(fd);
     close(fd);
 
     pthread_mutex_lock(&sockets_lock);

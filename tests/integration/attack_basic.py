@@ -2,7 +2,6 @@
 """Attacks by those who see, repeat, delay, forge and flood, against the driver in verify mode: replayed and reordered
 messages, old timestamps, floods of handshakes with cookies, off-path copies, spoofed and moved prefixes."""
 
-import argparse
 import ipaddress
 import os
 import random
@@ -13,10 +12,8 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import wgpeer  # noqa: E402
-from netlab import Tests  # noqa: E402
-from nthost_control import Refused, StatusError  # noqa: E402
-from scripted_tunnel import (DRIVER, INNER_HERE, INNER_THERE, NTHOST, OUTER_THERE, PORT, LabError,  # noqa: E402
-                             ScriptedTunnel, require)
+from scenarios import run_scenarios  # noqa: E402
+from scripted_tunnel import DRIVER, INNER_HERE, INNER_THERE, NTHOST, OUTER_THERE, PORT, ScriptedTunnel  # noqa: E402
 
 OFF_PATH = "192.0.2.77"
 INITIATION_INTERVAL = 0.020
@@ -533,28 +530,16 @@ SCENARIOS = {"replays": replays, "driver-as-initiator": driver_as_initiator, "se
              "flood-strict": flood_strict, "garbage-flood": garbage_flood}
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+def arguments(parser):
     parser.add_argument("--seed", type=int, default=20260401)
-    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=", ".join(SCENARIOS))
-    options = parser.parse_args()
-    unknown = [name for name in options.scenarios if name not in SCENARIOS]
-    if unknown:
-        parser.error(f"unknown scenario {unknown[0]} (there are {', '.join(SCENARIOS)})")
-    tests = Tests()
-    try:
-        require(NTHOST, DRIVER)
-        for name in options.scenarios or SCENARIOS:
-            print(f"-- {name}", flush=True)
-            began = time.monotonic()
-            try:
-                SCENARIOS[name](*((tests, options.seed) if name == "allowed-ips" else (tests,)))
-            except (LabError, StatusError, Refused, ConnectionError, TimeoutError, wgpeer.ProtocolError) as error:
-                tests.check(False, f"{name}: {error!r}")
-            print(f"   {time.monotonic() - began:.1f} s", flush=True)
-    except LabError as error:
-        tests.check(False, str(error))
-    return tests.finish()
+
+
+def call(scenario, tests, options):
+    scenario(*((tests, options.seed) if scenario is allowed_ips else (tests,)))
+
+
+def main():
+    return run_scenarios(__doc__, SCENARIOS, (NTHOST, DRIVER), call, arguments)
 
 
 if __name__ == "__main__":

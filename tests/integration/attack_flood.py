@@ -4,7 +4,6 @@ from spoofed addresses, one address that answers its cookies, random mac1, and w
 
 Figures are printed; what is asserted about time is generous, as machines that run this are busy."""
 
-import argparse
 import os
 import sys
 import time
@@ -12,10 +11,9 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import wgpeer  # noqa: E402
 from handshake_load import PROGRAM, HandshakeLoad  # noqa: E402
-from netlab import IperfServer, Lab, Peer, Tests, ping  # noqa: E402
-from nthost_control import Refused, StatusError  # noqa: E402
-from scripted_tunnel import (DRIVER, INNER_HERE, NTHOST, OUTER_HERE, OUTER_THERE, PORT, LabError,  # noqa: E402
-                             ScriptedTunnel, require)
+from netlab import IperfServer, Lab, Peer, ping  # noqa: E402
+from scenarios import run_scenarios  # noqa: E402
+from scripted_tunnel import DRIVER, INNER_HERE, NTHOST, OUTER_HERE, OUTER_THERE, PORT, ScriptedTunnel  # noqa: E402
 
 FLOOD_COUNT = 200000
 FLOOD_RATE = 40000          # a second: five seconds of flood, or longer when the machine cannot send so many
@@ -240,26 +238,7 @@ SCENARIOS = {"spoofed": spoofed, "one-address": one_address, "garbage": garbage,
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=", ".join(SCENARIOS))
-    options = parser.parse_args()
-    unknown = [name for name in options.scenarios if name not in SCENARIOS]
-    if unknown:
-        parser.error(f"unknown scenario {unknown[0]} (there are {', '.join(SCENARIOS)})")
-    tests = Tests()
-    try:
-        require(NTHOST, DRIVER, PROGRAM, "iperf3")
-        for name in options.scenarios or SCENARIOS:
-            print(f"-- {name}", flush=True)
-            began = time.monotonic()
-            try:
-                SCENARIOS[name](tests)
-            except (LabError, StatusError, Refused, ConnectionError, TimeoutError, wgpeer.ProtocolError) as error:
-                tests.check(False, f"{name}: {error!r}")
-            print(f"   {time.monotonic() - began:.1f} s", flush=True)
-    except LabError as error:
-        tests.check(False, str(error))
-    return tests.finish()
+    return run_scenarios(__doc__, SCENARIOS, (NTHOST, DRIVER, PROGRAM, "iperf3"))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 """Attacks by circumstances, in verify mode: states that change under load, unloading again and again, sockets and routes that
 fail, MTUs, families, processors, what replies give away, and who may ask."""
 
-import argparse
 import os
 import random
 import socket
@@ -13,13 +12,14 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import wgpeer  # noqa: E402
-from netlab import Lab, Tests  # noqa: E402
+from netlab import Lab  # noqa: E402
 from netlab import Peer as LabPeer  # noqa: E402
 from nthost_control import (IOCTL_GET, IOCTL_LOG, IOCTL_SET, IOCTL_STATE, NDIS_STATUS_ADAPTER_REMOVED,  # noqa: E402
                             PNP_CANCEL_REMOVE, PNP_QUERY_REMOVE, PNP_SURPRISE_REMOVAL, STATE_DOWN, STATE_QUERY, STATE_UP,
-                            STATUS_ACCESS_DENIED, STATUS_ADDRESS_ALREADY_EXISTS, Control, Interface, Peer, Refused, StatusError)
+                            STATUS_ACCESS_DENIED, STATUS_ADDRESS_ALREADY_EXISTS, Control, Interface, Peer)
+from scenarios import run_scenarios  # noqa: E402
 from scripted_tunnel import (DRIVER, INNER6_HERE, INNER6_THERE, INNER_HERE, INNER_THERE, NTHOST, OUTER_HERE,  # noqa: E402
-                             OUTER_THERE, PORT, LabError, ScriptedTunnel, address_bytes, inside, require)
+                             OUTER_THERE, PORT, LabError, ScriptedTunnel, address_bytes, inside)
 
 OID_PNP_SET_POWER = 0xFD010101
 POWER_D0, POWER_D3 = 1, 4
@@ -490,29 +490,13 @@ SCENARIOS = {"states": states, "unload": unload, "network": network, "mtus": mtu
              "processors": processors, "leaks": leaks, "privilege": privilege}
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+def arguments(parser):
     parser.add_argument("--seed", type=int, default=20260401)
     parser.add_argument("--unloads", type=int, default=UNLOADS, help=f"how often `unload` does it (default {UNLOADS}; A16 asks for 1000)")
-    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=", ".join(SCENARIOS))
-    options = parser.parse_args()
-    unknown = [name for name in options.scenarios if name not in SCENARIOS]
-    if unknown:
-        parser.error(f"unknown scenario {unknown[0]} (there are {', '.join(SCENARIOS)})")
-    tests = Tests()
-    try:
-        require(NTHOST, DRIVER)
-        for name in options.scenarios or SCENARIOS:
-            print(f"-- {name}", flush=True)
-            began = time.monotonic()
-            try:
-                SCENARIOS[name](tests, options)
-            except (LabError, StatusError, Refused, ConnectionError, TimeoutError, wgpeer.ProtocolError) as error:
-                tests.check(False, f"{name}: {error!r}")
-            print(f"   {time.monotonic() - began:.1f} s", flush=True)
-    except LabError as error:
-        tests.check(False, str(error))
-    return tests.finish()
+
+
+def main():
+    return run_scenarios(__doc__, SCENARIOS, (NTHOST, DRIVER), lambda scenario, tests, options: scenario(tests, options), arguments)
 
 
 if __name__ == "__main__":

@@ -2,17 +2,15 @@
 """The driver's data path between two Wyrms: packet sizes and MTUs, the queue of packets that wait for a session, order,
 and traffic while everything around it changes.  Afterwards nothing is left behind."""
 
-import argparse
 import os
 import random
-import socket
-import subprocess
 import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from netlab import DRIVER, NTHOST, IperfServer, Lab, LabError, Peer, Tests, ping, require  # noqa: E402
+from netlab import DRIVER, NTHOST, IperfServer, Lab, LabError, Peer, ping  # noqa: E402
 from nthost_control import STATE_DOWN, STATE_UP, Control  # noqa: E402
+from scenarios import run_scenarios  # noqa: E402
 
 HERE, THERE = "10.66.0.1", "10.66.0.2"
 ENDPOINT = "192.0.2.2:51820"
@@ -177,24 +175,14 @@ def churn(options, tests):
 SCENARIOS = {"sizes": sizes, "staged": staged, "order": order, "churn": churn}
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def arguments(parser):
     parser.add_argument("--mode", default="verify", choices=sorted(MODES))
     parser.add_argument("--seed", type=int, default=1, help="of what happens in churn")
-    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=", ".join(SCENARIOS))
-    options = parser.parse_args()
-    unknown = [name for name in options.scenarios if name not in SCENARIOS]
-    if unknown:
-        parser.error(f"unknown scenario {unknown[0]} (there are {', '.join(SCENARIOS)})")
-    tests = Tests()
-    try:
-        require(NTHOST, DRIVER, "iperf3")
-        for name in options.scenarios or SCENARIOS:
-            print(f"-- {name}", flush=True)
-            SCENARIOS[name](options, tests)
-    except (LabError, OSError, subprocess.SubprocessError, socket.timeout) as error:
-        tests.check(False, str(error))
-    return tests.finish()
+
+
+def main():
+    return run_scenarios(__doc__, SCENARIOS, (NTHOST, DRIVER, "iperf3"), lambda scenario, tests, options: scenario(options, tests),
+                         arguments)
 
 
 if __name__ == "__main__":

@@ -2,15 +2,15 @@
 """The driver, in verify mode, against wireguard-go: families inside and outside, PSK, both roles, roaming, ports, up and
 down, many peers under load; and afterwards nothing is left."""
 
-import argparse
 import os
 import re
 import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from netlab import (DRIVER, NTHOST, IperfServer, Lab, LabError, Peer, Tests, genkey, genpsk, ping, require)  # noqa: E402
+from netlab import DRIVER, NTHOST, IperfServer, Lab, Peer, genkey, genpsk, ping  # noqa: E402
 from nthost_control import STATE_DOWN, STATE_UP, Control  # noqa: E402
+from scenarios import run_scenarios  # noqa: E402
 
 OUTER4, OUTER6 = ("192.0.2.1", "192.0.2.2"), ("2001:db8::1", "2001:db8::2")
 INNER4, INNER6 = ("10.66.0.1", "10.66.0.2"), ("fd66::1", "fd66::2")
@@ -217,27 +217,14 @@ SCENARIOS = {"families": families, "wrong-psk": wrong_psk, "roaming": roaming, "
              "down-up": down_up, "many-peers": many_peers, "rekey": rekey}
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+def arguments(parser):
     parser.add_argument("--peer", default="wireguard-go", choices=["wireguard-go", "wyrm"])
     parser.add_argument("--mode", default="verify", choices=sorted(MODES))
-    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=", ".join(SCENARIOS))
-    options = parser.parse_args()
-    unknown = [name for name in options.scenarios if name not in SCENARIOS]
-    if unknown:
-        parser.error(f"unknown scenario {unknown[0]} (there are {', '.join(SCENARIOS)})")
-    tests = Tests()
-    try:
-        require("iperf3", NTHOST, DRIVER, "wireguard-go")
-        for name in options.scenarios or SCENARIOS:
-            print(f"-- {name}", flush=True)
-            try:
-                SCENARIOS[name](options, tests)
-            except LabError as error:
-                tests.check(False, f"{name}: {error}")
-    except LabError as error:
-        tests.check(False, str(error))
-    return tests.finish()
+
+
+def main():
+    return run_scenarios(__doc__, SCENARIOS, ("iperf3", NTHOST, DRIVER, "wireguard-go"),
+                         lambda scenario, tests, options: scenario(options, tests), arguments)
 
 
 if __name__ == "__main__":

@@ -11,10 +11,9 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import wgpeer  # noqa: E402
-from netlab import Tests  # noqa: E402
-from nthost_control import STATE_DOWN, STATE_UP, Interface, StatusError  # noqa: E402
-from scripted_tunnel import (DRIVER, INNER_HERE, INNER_THERE, NTHOST, PORT, LabError, ScriptedTunnel,  # noqa: E402
-                             inside, require)
+from nthost_control import STATE_DOWN, STATE_UP, Interface  # noqa: E402
+from scenarios import run_scenarios  # noqa: E402
+from scripted_tunnel import DRIVER, INNER_HERE, INNER_THERE, NTHOST, PORT, ScriptedTunnel, inside  # noqa: E402
 
 OID_PNP_SET_POWER = 0xFD010101
 D0, D3 = 1, 4  # NdisDeviceStateD0, NdisDeviceStateD3
@@ -222,16 +221,7 @@ SCENARIOS = {"lost-sockets": lost_sockets, "suspend": suspend, "ports": ports, "
 
 
 def main():
-    tests = Tests()
-    names = sys.argv[1:] or list(SCENARIOS)
-    try:
-        require(NTHOST, DRIVER)
-        for name in names:
-            print(f"-- {name}", flush=True)
-            SCENARIOS[name](tests)
-    except (LabError, StatusError, OSError) as error:
-        tests.check(False, f"{error!r}")
-    return tests.finish()
+    return run_scenarios(__doc__, SCENARIOS, (NTHOST, DRIVER))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 
 Figures are printed; the limits that are asserted leave room for a busy machine (best of several, see the constants)."""
 
-import argparse
 import os
 import struct
 import sys
@@ -12,10 +11,10 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import base64  # noqa: E402
 
-from netlab import DRIVER, NTHOST, IperfServer, Lab, LabError, Tests, ping, require  # noqa: E402
+from netlab import DRIVER, NTHOST, IperfServer, Lab, ping  # noqa: E402
 from netlab import Peer as LabPeer  # noqa: E402
-from nthost_control import (IOCTL_GET, ALLOWED_IP_FORMAT, INTERFACE_FORMAT, PEER_FORMAT, Control, Interface, Peer,  # noqa: E402
-                            Refused, StatusError)
+from nthost_control import IOCTL_GET, ALLOWED_IP_FORMAT, INTERFACE_FORMAT, PEER_FORMAT, Control, Interface, Peer  # noqa: E402
+from scenarios import run_scenarios  # noqa: E402
 
 PEERS, FEW = 10000, 10
 SET_SECONDS, GET_SECONDS = 1.0, 0.5  # what the issue asks for
@@ -175,26 +174,7 @@ SCENARIOS = {"configure": configure, "cost": cost, "churn": churn}
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=", ".join(SCENARIOS))
-    options = parser.parse_args()
-    unknown = [name for name in options.scenarios if name not in SCENARIOS]
-    if unknown:
-        parser.error(f"unknown scenario {unknown[0]} (there are {', '.join(SCENARIOS)})")
-    tests = Tests()
-    try:
-        require(NTHOST, DRIVER, "iperf3")
-        for name in options.scenarios or SCENARIOS:
-            print(f"-- {name}", flush=True)
-            began = time.monotonic()
-            try:
-                SCENARIOS[name](tests)
-            except (LabError, StatusError, Refused, ConnectionError, TimeoutError) as error:
-                tests.check(False, f"{name}: {error!r}")
-            print(f"   {time.monotonic() - began:.1f} s", flush=True)
-    except LabError as error:
-        tests.check(False, str(error))
-    return tests.finish()
+    return run_scenarios(__doc__, SCENARIOS, (NTHOST, DRIVER, "iperf3"))
 
 
 if __name__ == "__main__":

@@ -4,10 +4,10 @@
 import os
 import socket
 import sys
-import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from netlab import DRIVER, NTHOST, ROOT, SOCKETS, Lab, LabError, Peer, Tests, genkey, genpsk, require  # noqa: E402
+from netlab import DRIVER, NTHOST, ROOT, SOCKETS, Lab, LabError, Peer, genkey, genpsk  # noqa: E402
+from scenarios import run_scenarios  # noqa: E402
 
 WRAPPER = os.path.join(ROOT, "build", "bin", "wyrm-quick-userspace")
 
@@ -197,21 +197,11 @@ def quick(tests):
     box.lab.close()
 
 
+SCENARIOS = {"tools": tools, "quick": quick}
+
+
 def main():
-    tests = Tests()
-    try:
-        require("wg-quick", "nft", "wireguard-go", NTHOST, DRIVER, WRAPPER)
-        for name, scenario in (("tools", tools), ("quick", quick)):
-            began = time.monotonic()
-            print(f"-- {name}", flush=True)
-            try:
-                scenario(tests)
-            except LabError as error:
-                tests.check(False, f"{name}: {error}")
-            print(f"   {time.monotonic() - began:.1f} s", flush=True)
-    except LabError as error:
-        tests.check(False, str(error))
-    return tests.finish()
+    return run_scenarios(__doc__, SCENARIOS, ("wg-quick", "nft", "wireguard-go", NTHOST, DRIVER, WRAPPER))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 """Traps of the reference's bug-fix history that need the whole driver, in verify mode unless a scenario says otherwise; each
 test names the trap by its hash.  docs/attack-matrix.md lists all of them with their tests."""
 
-import argparse
 import os
 import re
 import struct
@@ -13,11 +12,10 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import wgpeer  # noqa: E402
 from handshake_load import PROGRAM, HandshakeLoad  # noqa: E402
-from netlab import Tests  # noqa: E402
 from nthost_control import (FAMILY_IPV4, IOCTL_GET, PEER_HAS_ENDPOINT, STATE_DOWN, STATE_UP, Control, Interface,  # noqa: E402
-                            Peer, Refused, StatusError, pack_endpoint)
-from scripted_tunnel import (DRIVER, INNER_THERE, NTHOST, OUTER_HERE, OUTER_THERE, PORT, LabError, ScriptedTunnel,  # noqa: E402
-                             require)
+                            Peer, pack_endpoint)
+from scenarios import run_scenarios  # noqa: E402
+from scripted_tunnel import DRIVER, INNER_THERE, NTHOST, OUTER_HERE, OUTER_THERE, PORT, ScriptedTunnel  # noqa: E402
 
 SECOND_ADDRESS = "192.0.2.11"
 FAR_ENDPOINT = "198.51.100.9"
@@ -277,26 +275,7 @@ SCENARIOS = {"first-key-later": first_key_later, "nowhere": nowhere, "source-add
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=", ".join(SCENARIOS))
-    options = parser.parse_args()
-    unknown = [name for name in options.scenarios if name not in SCENARIOS]
-    if unknown:
-        parser.error(f"unknown scenario {unknown[0]} (there are {', '.join(SCENARIOS)})")
-    tests = Tests()
-    try:
-        require(NTHOST, DRIVER, PROGRAM)
-        for name in options.scenarios or SCENARIOS:
-            print(f"-- {name}", flush=True)
-            began = time.monotonic()
-            try:
-                SCENARIOS[name](tests)
-            except (LabError, StatusError, Refused, ConnectionError, TimeoutError, wgpeer.ProtocolError) as error:
-                tests.check(False, f"{name}: {error!r}")
-            print(f"   {time.monotonic() - began:.1f} s", flush=True)
-    except LabError as error:
-        tests.check(False, str(error))
-    return tests.finish()
+    return run_scenarios(__doc__, SCENARIOS, (NTHOST, DRIVER, PROGRAM))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 #define RUN 50u
@@ -139,6 +140,52 @@ static void udp_family(uint8_t family)
     udp_close(a);
 }
 
+static void *busy(void *stop)
+{
+    while (!__atomic_load_n((bool *)stop, __ATOMIC_RELAXED))
+        ;
+    return NULL;
+}
+
+/* Closing at the very moment when the loop is told of a datagram: neither waits for the other for ever, and
+ * nothing is delivered to a socket that is closed.  Busy threads see to it that the loop is preempted in
+ * between. */
+static void udp_close_at_arrival(void)
+{
+    struct received got = {0};
+    struct udp_address any = {.family = 4}, to = loopback(4), bound;
+    struct udp_socket *sender, *receiver;
+    struct iovec iov = {payload, 100};
+    uint32_t late = 0, threads = 0;
+    pthread_t busy_threads[4];
+    bool stop = false;
+
+    while (threads < 4 && pthread_create(&busy_threads[threads], NULL, busy, &stop) == 0)
+        threads++;
+    CHECK(threads == 4);
+    CHECK(udp_open(4, true, udp_count, &got, &sender) == 0 && udp_bind(sender, &any) == 0);
+    for (unsigned i = 0; i < 6000; i++) {
+        if (udp_open(4, true, udp_count, &got, &receiver) != 0 || udp_bind(receiver, &any) != 0 ||
+            udp_local(receiver, &bound) != 0) {
+            CHECK(!"a socket can be opened again");
+            break;
+        }
+        to.port = bound.port;
+        udp_send(sender, &iov, 1, 0, &to, NULL, 0);
+        for (volatile unsigned spin = 0; spin < i % 97 * 61; spin++)
+            ;
+        udp_close(receiver);
+        uint32_t then = __atomic_load_n(&got.datagrams, __ATOMIC_RELAXED);
+        udp_send(sender, &iov, 1, 0, &to, NULL, 0);
+        late += __atomic_load_n(&got.datagrams, __ATOMIC_RELAXED) != then;
+    }
+    CHECK(late == 0);
+    udp_close(sender);
+    __atomic_store_n(&stop, true, __ATOMIC_RELAXED);
+    while (threads > 0)
+        pthread_join(busy_threads[--threads], NULL);
+}
+
 /* A full socket says -EAGAIN and calls back. */
 static void writable(void *context)
 {
@@ -186,6 +233,7 @@ void test_udp_edge(void)
 {
     udp_family(4);
     udp_family(6);
+    udp_close_at_arrival();
     udp_backpressure();
     checks_hand_over();
 }
