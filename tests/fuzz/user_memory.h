@@ -1,5 +1,7 @@
 /* A process's memory that another of its threads changes while the driver reads it - after each single
- * access, so that a value that is fetched twice differs the second time, on every run the same. */
+ * access, so that a value that is fetched twice differs the second time, on every run the same. And a byte
+ * that is read twice in one call is reported at once, whether or not the input happens to change it
+ * meanwhile. */
 #pragma once
 
 #include "input.h"
