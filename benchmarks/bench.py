@@ -21,6 +21,7 @@ from handshake_load import PROGRAM, HandshakeLoad  # noqa: E402
 from netlab import DRIVER, NTHOST, IperfServer, Lab, LabError, Peer, ping, require  # noqa: E402
 
 CRYPTO = os.path.join(ROOT, "build", "linux", "benchmarks", "crypto", "bench_crypto")
+CRYPTO_BATCH = 32
 SUBJECTS = ("wyrm", "wireguard-go")
 BASELINE = "wireguard-go"
 OUTER = ("192.0.2.1", "192.0.2.2")
@@ -155,11 +156,9 @@ def crypto(values, failures):
     if done.returncode != 0:
         raise LabError(f"bench_crypto: status {done.returncode}: {done.stderr.strip()}")
     result = json.loads(done.stdout)
-    for size in result["sizes"]:
-        test = f"aead-{size['bytes']}"
-        for subject, prefix in (("wyrm", "batch"), ("libcrypto", "evp")):
-            for operation in ("seal", "open"):
-                values.setdefault((subject, test, operation), []).append(size[f"{prefix}_{operation}"])
+    for row in result["rows"]:
+        if row["batch"] == CRYPTO_BATCH:
+            values.setdefault((row["subject"], row["test"], row["operation"]), []).append(row["median"])
     values.setdefault(("wyrm", "x25519", "multiply"), []).append(result["x25519"])
     return True
 

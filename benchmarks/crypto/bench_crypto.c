@@ -1,6 +1,6 @@
-/* Time-stamp-counter cycles per packet for sealing and opening batches with src/crypto and with libcrypto's
- * EVP, packet by packet, interleaved in one run: only the ratios mean anything on a shared machine.  Medians
- * over all rounds. */
+/* Time-stamp-counter cycles per packet for sealing and opening with every core of src/crypto that this
+ * processor can run, and with libcrypto's EVP packet by packet, all interleaved in one run: only the ratios
+ * mean anything on a shared machine.  Medians over all rounds. */
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,23 +11,45 @@
 #include "crypto/cpu_features.h"
 #include "crypto/x25519.h"
 
-#define BATCH          32
+#define BATCH_MAX      32
 #define PACKET_MAX     9016
-#define DEFAULT_ROUNDS 301
+#define DEFAULT_ROUNDS 101
 #define X25519_ROUNDS  51
 
 static const size_t sizes[] = {64, 128, 576, 1280, 1420, 9000};
-#define SIZES (sizeof sizes / sizeof sizes[0])
+static const size_t batches[] = {1, 4, BATCH_MAX};
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
-enum operation { OURS_SEAL, OURS_OPEN, OURS_SEAL_ONE, EVP_SEAL, EVP_OPEN, OPERATIONS };
-static const char *const operation_names[OPERATIONS] = {"batch_seal", "batch_open", "single_seal", "evp_seal",
-                                                        "evp_open"};
+enum kind {
+    BATCH,            /* src/crypto, all packets in one call */
+    EVP_KEYED_BEFORE, /* one context for each packet, whose key was set before; only the nonce is set */
+    EVP_REKEYED       /* one context for all, key and nonce set for each packet */
+};
 
-static uint8_t keys[BATCH][32], plain[BATCH][PACKET_MAX], cipher[BATCH][PACKET_MAX], back[BATCH][PACKET_MAX];
-static struct aead_segment plain_segments[BATCH], cipher_segments[BATCH], back_segments[BATCH];
-static struct aead_item seal_items[BATCH], open_items[BATCH];
+/* The last feature of a subject is the one that its core is named after. */
+static const struct subject {
+    const char *name;
+    enum kind kind;
+    uint32_t features, core;
+} subjects[] = {
+    {"batch-sse2", BATCH, 0, 0},
+    {"batch-ssse3", BATCH, CPU_FEATURE_SSSE3, CPU_FEATURE_SSSE3},
+    {"batch-avx2", BATCH, CPU_FEATURE_SSSE3 | CPU_FEATURE_AVX2, CPU_FEATURE_AVX2},
+    {"batch-avx512", BATCH, UINT32_MAX, CPU_FEATURE_AVX512},
+    {"libcrypto", EVP_KEYED_BEFORE, 0, 0},
+    {"libcrypto-rekeyed", EVP_REKEYED, 0, 0},
+};
+#define SUBJECTS   COUNT(subjects)
+#define LIBCRYPTO  (SUBJECTS - 2)
+#define OPERATIONS 2
+static const char *const operations[OPERATIONS] = {"seal", "open"};
+
+static uint8_t keys[BATCH_MAX][32], plain[BATCH_MAX][PACKET_MAX], cipher[BATCH_MAX][PACKET_MAX],
+    back[BATCH_MAX][PACKET_MAX];
+static struct aead_segment plain_segments[BATCH_MAX], cipher_segments[BATCH_MAX], back_segments[BATCH_MAX];
+static struct aead_item seal_items[BATCH_MAX], open_items[BATCH_MAX];
 static struct aead_workspace workspace;
-static EVP_CIPHER_CTX *seal_contexts[BATCH], *open_contexts[BATCH];
+static EVP_CIPHER_CTX *seal_contexts[BATCH_MAX], *open_contexts[BATCH_MAX], *seal_context, *open_context;
 
 static void fail(const char *what)
 {
@@ -37,7 +59,7 @@ static void fail(const char *what)
 
 static void prepare(size_t size)
 {
-    for (int i = 0; i < BATCH; i++) {
+    for (int i = 0; i < BATCH_MAX; i++) {
         plain_segments[i] = (struct aead_segment){plain[i], size};
         cipher_segments[i] = (struct aead_segment){cipher[i], size + AEAD_TAG_BYTES};
         back_segments[i] = (struct aead_segment){back[i], size};
@@ -53,28 +75,29 @@ static void prepare(size_t size)
     }
 }
 
-/* The cheapest use of EVP: contexts with the key set once, one nonce per packet. */
-static void evp_seal(size_t size)
+static void evp_seal(size_t size, size_t batch, bool rekey)
 {
     int written, ok = 1;
-    for (int i = 0; i < BATCH; i++) {
-        ok &= EVP_EncryptInit_ex(seal_contexts[i], NULL, NULL, NULL, seal_items[i].nonce);
-        ok &= EVP_EncryptUpdate(seal_contexts[i], cipher[i], &written, plain[i], (int)size);
-        ok &= EVP_EncryptFinal_ex(seal_contexts[i], cipher[i] + written, &written);
-        ok &= EVP_CIPHER_CTX_ctrl(seal_contexts[i], EVP_CTRL_AEAD_GET_TAG, 16, cipher[i] + size);
+    for (size_t i = 0; i < batch; i++) {
+        EVP_CIPHER_CTX *context = rekey ? seal_context : seal_contexts[i];
+        ok &= EVP_EncryptInit_ex(context, NULL, NULL, rekey ? keys[i] : NULL, seal_items[i].nonce);
+        ok &= EVP_EncryptUpdate(context, cipher[i], &written, plain[i], (int)size);
+        ok &= EVP_EncryptFinal_ex(context, cipher[i] + written, &written);
+        ok &= EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, 16, cipher[i] + size);
     }
     if (ok != 1)
         fail("EVP seal");
 }
 
-static void evp_open(size_t size)
+static void evp_open(size_t size, size_t batch, bool rekey)
 {
     int written, ok = 1;
-    for (int i = 0; i < BATCH; i++) {
-        ok &= EVP_DecryptInit_ex(open_contexts[i], NULL, NULL, NULL, seal_items[i].nonce);
-        ok &= EVP_DecryptUpdate(open_contexts[i], back[i], &written, cipher[i], (int)size);
-        ok &= EVP_CIPHER_CTX_ctrl(open_contexts[i], EVP_CTRL_AEAD_SET_TAG, 16, cipher[i] + size);
-        ok &= EVP_DecryptFinal_ex(open_contexts[i], back[i] + written, &written);
+    for (size_t i = 0; i < batch; i++) {
+        EVP_CIPHER_CTX *context = rekey ? open_context : open_contexts[i];
+        ok &= EVP_DecryptInit_ex(context, NULL, NULL, rekey ? keys[i] : NULL, seal_items[i].nonce);
+        ok &= EVP_DecryptUpdate(context, back[i], &written, cipher[i], (int)size);
+        ok &= EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, 16, cipher[i] + size);
+        ok &= EVP_DecryptFinal_ex(context, back[i] + written, &written);
     }
     if (ok != 1)
         fail("EVP open");
@@ -88,31 +111,34 @@ static void clean_vector_state(void)
         __asm__ volatile("vzeroupper" ::: "memory");
 }
 
-static void run(enum operation operation, size_t size)
+static bool available(const struct subject *subject)
 {
-    switch (operation) {
-    case OURS_SEAL:
-        if (aead_seal_batch(seal_items, BATCH, &workspace) != BATCH)
-            fail("aead_seal_batch");
+    if (subject->kind != BATCH)
+        return true;
+    cpu_features_use(subject->features & cpu_features_detect());
+    return (cpu_features_in_use() & subject->core) == subject->core;
+}
+
+/* Cycles for one call. */
+static uint64_t measure(const struct subject *subject, int operation, size_t size, size_t batch)
+{
+    bool open = operation == 1;
+    if (subject->kind == BATCH)
+        cpu_features_use(subject->features & cpu_features_detect());
+    clean_vector_state();
+    uint64_t start = __rdtsc();
+    switch (subject->kind) {
+    case BATCH:
+        if ((open ? aead_open_batch(open_items, batch, &workspace)
+                  : aead_seal_batch(seal_items, batch, &workspace)) != batch)
+            fail(subject->name);
         break;
-    case OURS_OPEN:
-        if (aead_open_batch(open_items, BATCH, &workspace) != BATCH)
-            fail("aead_open_batch");
-        break;
-    case OURS_SEAL_ONE:
-        for (int i = 0; i < BATCH; i++)
-            if (aead_seal_batch(&seal_items[i], 1, &workspace) != 1)
-                fail("aead_seal_batch");
-        break;
-    case EVP_SEAL:
-        evp_seal(size);
-        break;
-    case EVP_OPEN:
-        evp_open(size);
-        break;
-    case OPERATIONS:
+    case EVP_REKEYED:
+    case EVP_KEYED_BEFORE:
+        (open ? evp_open : evp_seal)(size, batch, subject->kind == EVP_REKEYED);
         break;
     }
+    return __rdtsc() - start;
 }
 
 static int compare(const void *left, const void *right)
@@ -124,8 +150,7 @@ static int compare(const void *left, const void *right)
 static double median(uint64_t *values, size_t count)
 {
     qsort(values, count, sizeof *values, compare);
-    size_t middle = count / 2;
-    return (double)values[middle];
+    return (double)values[count / 2];
 }
 
 static double x25519_cycles(void)
@@ -140,6 +165,101 @@ static double x25519_cycles(void)
         memcpy(point, out, sizeof point);
     }
     return median(times, X25519_ROUNDS);
+}
+
+/* The processor's cycles in one of the counter's: a chain of additions takes one cycle each. */
+static double core_cycles_per_tsc_cycle(void)
+{
+    enum { ROUNDS = 31, ADDITIONS = 100000 };
+    uint64_t times[ROUNDS];
+    for (size_t i = 0; i < ROUNDS; i++) {
+        uint64_t start = __rdtsc(), sum = start;
+        for (int k = 0; k < ADDITIONS / 10; k++)
+            __asm__ volatile("add %1, %0; add %1, %0; add %1, %0; add %1, %0; add %1, %0\n"
+                             "add %1, %0; add %1, %0; add %1, %0; add %1, %0; add %1, %0"
+                             : "+r"(sum)
+                             : "r"(start));
+        times[i] = __rdtsc() - start;
+    }
+    return ADDITIONS / median(times, ROUNDS);
+}
+
+/* Medians for one size and batch, cycles[subject][operation], per packet; 0: not available. */
+static void measure_all(size_t size, size_t batch, size_t rounds, uint64_t *times,
+                        double cycles[SUBJECTS][OPERATIONS])
+{
+    bool have[SUBJECTS];
+    for (size_t s = 0; s < SUBJECTS; s++)
+        have[s] = available(&subjects[s]);
+    prepare(size);
+    measure(&subjects[0], 0, size, batch);
+    for (size_t round = 0; round < rounds; round++)
+        for (size_t s = 0; s < SUBJECTS; s++)
+            for (int o = 0; o < OPERATIONS; o++)
+                if (have[s])
+                    times[(s * OPERATIONS + (size_t)o) * rounds + round] =
+                        measure(&subjects[s], o, size, batch);
+    for (size_t s = 0; s < SUBJECTS; s++)
+        for (size_t o = 0; o < OPERATIONS; o++)
+            cycles[s][o] =
+                have[s] ? median(times + (s * OPERATIONS + o) * rounds, rounds) / (double)batch : 0;
+}
+
+static void print_rows(size_t size, size_t batch, double cycles[SUBJECTS][OPERATIONS], bool first)
+{
+    for (size_t s = 0; s < SUBJECTS; s++)
+        for (size_t o = 0; o < OPERATIONS; o++)
+            if (cycles[s][o] > 0) {
+                printf("%s\n{\"subject\": \"%s\", \"test\": \"aead-%zu\", \"operation\": \"%s\", \"batch\": "
+                       "%zu, \"metric\": \"cycles_per_packet\", \"median\": %.1f}",
+                       first ? "" : ",", subjects[s].name, size, operations[o], batch, cycles[s][o]);
+                first = false;
+            }
+}
+
+/* Each subject's cycles, and in brackets how many times as fast as libcrypto with the keys set before it is.
+ */
+static void print_table(size_t size, size_t batch, double cycles[SUBJECTS][OPERATIONS])
+{
+    for (size_t o = 0; o < OPERATIONS; o++) {
+        printf("%5zu %5zu %s", size, batch, operations[o]);
+        for (size_t s = 0; s < SUBJECTS; s++)
+            if (cycles[s][o] > 0)
+                printf(" %8.0f (%5.2f)", cycles[s][o], cycles[LIBCRYPTO][o] / cycles[s][o]);
+            else
+                printf(" %16s", "-");
+        printf("\n");
+    }
+}
+
+static void prepare_contexts(const EVP_CIPHER *algorithm)
+{
+    seal_context = EVP_CIPHER_CTX_new();
+    open_context = EVP_CIPHER_CTX_new();
+    if (seal_context == NULL || open_context == NULL ||
+        !EVP_EncryptInit_ex(seal_context, algorithm, NULL, NULL, NULL) ||
+        !EVP_DecryptInit_ex(open_context, algorithm, NULL, NULL, NULL))
+        fail("EVP initialisation");
+    for (int i = 0; i < BATCH_MAX; i++) {
+        for (int k = 0; k < 32; k++)
+            keys[i][k] = (uint8_t)(i * 7 + k);
+        seal_contexts[i] = EVP_CIPHER_CTX_new();
+        open_contexts[i] = EVP_CIPHER_CTX_new();
+        if (seal_contexts[i] == NULL || open_contexts[i] == NULL ||
+            !EVP_EncryptInit_ex(seal_contexts[i], algorithm, NULL, keys[i], NULL) ||
+            !EVP_DecryptInit_ex(open_contexts[i], algorithm, NULL, keys[i], NULL))
+            fail("EVP initialisation");
+    }
+}
+
+static void free_contexts(void)
+{
+    EVP_CIPHER_CTX_free(seal_context);
+    EVP_CIPHER_CTX_free(open_context);
+    for (int i = 0; i < BATCH_MAX; i++) {
+        EVP_CIPHER_CTX_free(seal_contexts[i]);
+        EVP_CIPHER_CTX_free(open_contexts[i]);
+    }
 }
 
 int main(int argc, char **argv)
@@ -159,69 +279,40 @@ int main(int argc, char **argv)
         }
     }
 
-    uint64_t *times = malloc(OPERATIONS * rounds * sizeof *times);
+    uint64_t *times = malloc(SUBJECTS * OPERATIONS * rounds * sizeof *times);
     EVP_CIPHER *algorithm = EVP_CIPHER_fetch(NULL, "ChaCha20-Poly1305", NULL);
     if (times == NULL || algorithm == NULL)
         fail("allocation");
-    cpu_features_use(cpu_features_detect());
-    for (int i = 0; i < BATCH; i++) {
-        for (int k = 0; k < 32; k++)
-            keys[i][k] = (uint8_t)(i * 7 + k);
-        seal_contexts[i] = EVP_CIPHER_CTX_new();
-        open_contexts[i] = EVP_CIPHER_CTX_new();
-        if (seal_contexts[i] == NULL || open_contexts[i] == NULL ||
-            !EVP_EncryptInit_ex(seal_contexts[i], algorithm, NULL, keys[i], NULL) ||
-            !EVP_DecryptInit_ex(open_contexts[i], algorithm, NULL, keys[i], NULL))
-            fail("EVP initialisation");
-    }
+    prepare_contexts(algorithm);
 
-    double x25519_median = x25519_cycles();
-    if (json)
-        printf("{\"unit\": \"tsc cycles per packet\", \"batch\": %d, \"rounds\": %zu, \"x25519\": %.0f, "
-               "\"sizes\": [",
-               BATCH, rounds, x25519_median);
-    else
-        printf("TSC cycles per packet, batches of %d, medians of %zu rounds; x = times as fast as EVP\n%6s "
-               "%10s %10s "
-               "%11s %10s %10s\n",
-               BATCH, rounds, "bytes", "batch seal", "batch open", "single seal", "EVP seal", "EVP open");
-    for (size_t s = 0; s < SIZES; s++) {
-        double cycles[OPERATIONS];
-        prepare(sizes[s]);
-        run(OURS_SEAL, sizes[s]);
-        for (size_t round = 0; round < rounds; round++)
-            for (int o = 0; o < OPERATIONS; o++) {
-                clean_vector_state();
-                uint64_t start = __rdtsc();
-                run((enum operation)o, sizes[s]);
-                times[(size_t)o * rounds + round] = __rdtsc() - start;
-            }
-        for (int o = 0; o < OPERATIONS; o++)
-            cycles[o] = median(times + (size_t)o * rounds, rounds) / BATCH;
-        double seal_ratio = cycles[EVP_SEAL] / cycles[OURS_SEAL],
-               open_ratio = cycles[EVP_OPEN] / cycles[OURS_OPEN];
-        double single_ratio = cycles[EVP_SEAL] / cycles[OURS_SEAL_ONE];
-        if (json) {
-            printf("%s{\"bytes\": %zu", s == 0 ? "" : ", ", sizes[s]);
-            for (int o = 0; o < OPERATIONS; o++)
-                printf(", \"%s\": %.0f", operation_names[o], cycles[o]);
-            printf(", \"seal_ratio\": %.3f, \"open_ratio\": %.3f, \"single_seal_ratio\": %.3f}", seal_ratio,
-                   open_ratio, single_ratio);
-        } else {
-            printf("%6zu %10.0f %10.0f %11.0f %10.0f %10.0f   seal x%.2f open x%.2f single x%.2f\n", sizes[s],
-                   cycles[OURS_SEAL], cycles[OURS_OPEN], cycles[OURS_SEAL_ONE], cycles[EVP_SEAL],
-                   cycles[EVP_OPEN], seal_ratio, open_ratio, single_ratio);
+    double x25519_median = x25519_cycles(), core_cycles = core_cycles_per_tsc_cycle();
+    if (json) {
+        printf("{\"unit\": \"tsc cycles per packet\", \"rounds\": %zu, \"core_cycles_per_tsc_cycle\": %.3f, "
+               "\"x25519\": %.0f, \"rows\": [",
+               rounds, core_cycles, x25519_median);
+    } else {
+        printf("TSC cycles per packet, medians of %zu rounds; in brackets: times as fast as libcrypto\n",
+               rounds);
+        printf("bytes batch     ");
+        for (size_t s = 0; s < SUBJECTS; s++)
+            printf(" %16s", subjects[s].name);
+        printf("\n");
+    }
+    for (size_t s = 0; s < COUNT(sizes); s++)
+        for (size_t b = 0; b < COUNT(batches); b++) {
+            double cycles[SUBJECTS][OPERATIONS];
+            measure_all(sizes[s], batches[b], rounds, times, cycles);
+            if (json)
+                print_rows(sizes[s], batches[b], cycles, s == 0 && b == 0);
+            else
+                print_table(sizes[s], batches[b], cycles);
         }
-    }
     if (json)
-        printf("]}\n");
+        printf("\n]}\n");
     else
-        printf("X25519: %.0f cycles\n", x25519_median);
+        printf("X25519: %.0f cycles; one TSC cycle is %.2f of the processor's\n", x25519_median, core_cycles);
 
-    for (int i = 0; i < BATCH; i++) {
-        EVP_CIPHER_CTX_free(seal_contexts[i]);
-        EVP_CIPHER_CTX_free(open_contexts[i]);
-    }
+    free_contexts();
     EVP_CIPHER_free(algorithm);
     free(times);
     return 0;

@@ -48,7 +48,7 @@ struct workspace {
 _Static_assert(sizeof(struct workspace) <= AEAD_WORKSPACE_BYTES, "the public workspace is too small");
 
 /* From the slowest to the fastest. */
-static const struct aead_core *const cores[] = {&aead_core_sse2, &aead_core_ssse3};
+static const struct aead_core *const cores[] = {&aead_core_sse2, &aead_core_ssse3, &aead_core_avx2};
 static const struct aead_core *selected_core = &aead_core_sse2;
 
 uint32_t aead_core_select(uint32_t features)

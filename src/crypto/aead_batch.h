@@ -55,7 +55,7 @@ struct aead_item {
 
 /* Working memory of one call: caller-allocated (one per CPU, non-paged), needs no initialisation, holds no
  * secrets after a call.  Not to be used by two calls at once. */
-#define AEAD_WORKSPACE_BYTES 32768
+#define AEAD_WORKSPACE_BYTES 45056
 struct aead_workspace {
     _Alignas(64) uint8_t opaque[AEAD_WORKSPACE_BYTES];
 };

@@ -10,7 +10,7 @@
 #include "crypto/poly1305.h"
 
 /* The widest core the batch logic has room for. */
-#define AEAD_CORE_MAX_LANES 8
+#define AEAD_CORE_MAX_LANES 16
 
 /* One ChaCha20 block of any packet: the unit that fills a lane. */
 struct aead_lane {
@@ -53,7 +53,7 @@ struct aead_core {
     void (*run)(struct aead_run *run);
 };
 
-extern const struct aead_core aead_core_sse2, aead_core_ssse3;
+extern const struct aead_core aead_core_sse2, aead_core_ssse3, aead_core_avx2;
 
 /* Selects the best core that needs no more than `features`; returns the features the selection can use. */
 uint32_t aead_core_select(uint32_t features);

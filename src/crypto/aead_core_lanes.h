@@ -33,6 +33,16 @@ typedef uint64_t doubles __attribute__((vector_size(4 * VL)));
 #define INTERLEAVE_LOW_64(a, b)  ((words)__builtin_shufflevector((doubles)(a), (doubles)(b), 0, 2))
 #define INTERLEAVE_HIGH_64(a, b) ((words)__builtin_shufflevector((doubles)(a), (doubles)(b), 1, 3))
 #define LANE_NUMBERS             {0, 1, 2, 3}
+#elif AEAD_VECTOR_LANES == 8
+#define HALVES_SWAPPED(x) __builtin_shufflevector(x, x, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14)
+#define BYTES_ROTATED(x)                                                                                     \
+    __builtin_shufflevector(x, x, 3, 0, 1, 2, 7, 4, 5, 6, 11, 8, 9, 10, 15, 12, 13, 14, 19, 16, 17, 18, 23,  \
+                            20, 21, 22, 27, 24, 25, 26, 31, 28, 29, 30)
+#define INTERLEAVE_LOW_32(a, b)  __builtin_shufflevector(a, b, 0, 8, 1, 9, 4, 12, 5, 13)
+#define INTERLEAVE_HIGH_32(a, b) __builtin_shufflevector(a, b, 2, 10, 3, 11, 6, 14, 7, 15)
+#define INTERLEAVE_LOW_64(a, b)  ((words)__builtin_shufflevector((doubles)(a), (doubles)(b), 0, 4, 2, 6))
+#define INTERLEAVE_HIGH_64(a, b) ((words)__builtin_shufflevector((doubles)(a), (doubles)(b), 1, 5, 3, 7))
+#define LANE_NUMBERS             {0, 1, 2, 3, 4, 5, 6, 7}
 #else
 #error "no shuffles for this number of lanes"
 #endif

@@ -25,7 +25,7 @@ uint32_t cpu_features_detect(void)
 {
     /* Intel SDM volume 2, CPUID: leaf 1 ECX, leaf 7 EBX. */
     const uint32_t ssse3 = 1u << 9, osxsave = 1u << 27;
-    const uint32_t avx2 = 1u << 5;
+    const uint32_t avx2 = 1u << 5 | 1u << 8; /* AVX2, BMI2 */
     const uint32_t avx512 = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31; /* F, DQ, BW, VL */
     const uint32_t ifma = 1u << 21;
     /* XCR0: SSE and AVX state; opmask, upper halves of ZMM0-15, ZMM16-31. */
@@ -40,7 +40,7 @@ uint32_t cpu_features_detect(void)
     if (leaf1[2] & ssse3)
         features |= CPU_FEATURE_SSSE3;
     uint64_t enabled = leaf1[2] & osxsave ? xcr0() : 0;
-    if ((enabled & ymm_state) == ymm_state && (leaf7[1] & avx2))
+    if ((enabled & ymm_state) == ymm_state && (leaf7[1] & avx2) == avx2)
         features |= CPU_FEATURE_AVX2;
     if ((enabled & zmm_state) == zmm_state && (leaf7[1] & avx512) == avx512) {
         features |= CPU_FEATURE_AVX512;
