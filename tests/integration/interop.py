@@ -2,12 +2,15 @@
 """The driver, in verify mode, against wireguard-go: families inside and outside, PSK, both roles, roaming, ports, up and
 down, many peers under load; and afterwards nothing is left."""
 
+import base64
 import os
 import re
 import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from cookie_exchange import Capture, cookie_under_load  # noqa: E402
+from handshake_load import PROGRAM, HandshakeLoad  # noqa: E402
 from netlab import DRIVER, NTHOST, IperfServer, Lab, Peer, genkey, genpsk, ping  # noqa: E402
 from nthost_control import STATE_DOWN, STATE_UP, Control  # noqa: E402
 from scenarios import run_scenarios  # noqa: E402
@@ -213,8 +216,43 @@ def rekey(options, tests):
     tunnel.finish(tests, "rekey")
 
 
+def under_load(options, tests, wyrm_initiates):
+    """One side is under load by strangers: the other is given a cookie, and connects with it."""
+    tunnel = Tunnel(options, wyrm_initiates=wyrm_initiates)
+    lab, side = tunnel.lab, 0 if wyrm_initiates else 1
+    initiator, victim = (tunnel.wyrm, tunnel.other) if wyrm_initiates else (tunnel.other, tunnel.wyrm)
+    responder = ("Wyrm", "wireguard-go")[1 - side] if options.peer != "wyrm" else "Wyrm"
+    who = f"{responder} under load"
+    section = dict(tunnel.to_other if wyrm_initiates else tunnel.to_wyrm, endpoint=tunnel.endpoint(1 - side))
+    capture = Capture(lab, tunnel.here, tunnel.veth[0], "udp port 51820 and host " + " and host ".join(OUTER4))
+    namespaces = (tunnel.there, tunnel.here) if side else (tunnel.here, tunnel.there)
+    load = HandshakeLoad(lab, namespaces[1], namespaces[0], OUTER4[side], tunnel.endpoint(1 - side), victim.public)
+
+    def begin():
+        """A peer that is set anew has no session: the ping needs a handshake."""
+        initiator.setconf([])
+        initiator.setconf([section])
+        ping(lab, namespaces[0], INNER4[1 - side], 1, 0.2)
+
+    keys = [base64.b64decode(peer.public) for peer in (initiator, victim)]
+    reached, total = cookie_under_load(who, load, capture, OUTER4[side], keys, begin)
+    tests.equal(reached, "yes", f"{who}: a handshake with a cookie")
+    tests.equal(total["responses"], 0, f"{who}: answered no stranger")
+    lab.wait_for(lambda: ping(lab, namespaces[0], INNER4[1 - side], 1)["received"] == 1, f"{who}: the tunnel afterwards", 30)
+    tunnel.finish(tests, who)
+
+
+def other_under_load(options, tests):
+    under_load(options, tests, wyrm_initiates=True)
+
+
+def wyrm_under_load(options, tests):
+    under_load(options, tests, wyrm_initiates=False)
+
+
 SCENARIOS = {"families": families, "wrong-psk": wrong_psk, "roaming": roaming, "listen-port": listen_port,
-             "down-up": down_up, "many-peers": many_peers, "rekey": rekey}
+             "down-up": down_up, "many-peers": many_peers, "rekey": rekey,
+             "other-under-load": other_under_load, "wyrm-under-load": wyrm_under_load}
 
 
 def arguments(parser):
@@ -223,7 +261,7 @@ def arguments(parser):
 
 
 def main():
-    return run_scenarios(__doc__, SCENARIOS, ("iperf3", NTHOST, DRIVER, "wireguard-go"),
+    return run_scenarios(__doc__, SCENARIOS, ("iperf3", "tcpdump", NTHOST, DRIVER, PROGRAM, "wireguard-go"),
                          lambda scenario, tests, options: scenario(options, tests), arguments)
 
 

@@ -11,13 +11,12 @@ import os
 import re
 import signal
 import socket
-import struct
 import sys
-import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import wgpeer  # noqa: E402
+from cookie_exchange import cookie_under_load  # noqa: E402
 from handshake_load import PROGRAM, HandshakeLoad  # noqa: E402
 from kernelpeer import QEMU  # noqa: E402
 from kernelpeer_lab import ATTACK4, OUTER4, OUTER6, Tunnel, World  # noqa: E402
@@ -30,8 +29,6 @@ REKEY_AFTER, REJECT_AFTER = 120, 180
 KEEPALIVE_BYTES = 32
 PASSIVE_KEEPALIVE = 10
 TRANSFER_BYTES = 500000
-BURSTS, BURST_RATE, BURST_PAUSE = (800, 1600, 3200), 20000, 0.6  # initiations, per second, seconds
-FLOOD_SECONDS, PATIENCE_SECONDS = 20, 4
 
 
 # ---- handshakes ----
@@ -87,87 +84,6 @@ def wrong_psk(world, tests):
 
 
 # ---- cookies ----
-def cookie_handshake(messages, initiator, initiator_public, responder_public):
-    """Is there an initiation without mac2, its cookie reply, an initiation whose mac2 that cookie makes, and a response to it?
-    ("yes", or how far it went)."""
-    sent, cookies, confirmed, reached = {}, [], set(), "no initiation"
-    for source, message in messages:
-        kind = wgpeer.message_type(message)
-        if source == initiator and kind == wgpeer.INITIATION:
-            sent[message[4:8]] = message
-            if any(wgpeer.mac2_is_valid(message, cookie) for cookie in cookies):
-                confirmed.add(message[4:8])
-                reached = "an initiation with the cookie"
-            elif message[-16:] != bytes(16) and cookies:
-                return "an initiation whose mac2 is of no cookie that was sent"
-        elif source != initiator and kind == wgpeer.COOKIE_REPLY and message[4:8] in sent:
-            cookies.append(wgpeer.open_cookie_reply(message, sent[message[4:8]], responder_public))
-            reached = "a cookie reply"
-        elif source != initiator and kind == wgpeer.RESPONSE:
-            if not wgpeer.mac1_is_valid(message, initiator_public):
-                return "a response with a wrong mac1"
-            if message[8:12] in confirmed:
-                return "yes"
-            reached = "a response without a cookie" if not cookies else reached
-    return reached
-
-
-def cookie_attempt(world, flood, capture, handshake, begin):
-    """Within one flood: begins handshakes until one meets load, then waits for its end.  How far it went."""
-    since = len(world.captured(capture))
-    begin()
-    began, reached = time.monotonic(), "no initiation"
-    end, impatient = began + FLOOD_SECONDS, began + PATIENCE_SECONDS
-    while flood.running() and time.monotonic() < end:
-        messages = world.captured(capture)
-        reached = handshake(messages[since:])
-        if reached == "yes":
-            break
-        if reached in ("a cookie reply", "an initiation with the cookie"):
-            end = max(end, began + 2 * FLOOD_SECONDS)  # the next initiation comes after five seconds
-        elif reached == "a response without a cookie" or time.monotonic() > impatient:
-            # It met a moment without load, or was lost in the flood.
-            since = len(messages)
-            begin()
-            impatient = time.monotonic() + PATIENCE_SECONDS
-        time.sleep(0.3)
-    return reached
-
-
-class Bursts:
-    """Bursts of initiations with pauses: each fills the queue enough for a second of load, and the pause empties it, so that
-    an honest initiation is neither lost nor late.  (A steady flood needs a rate that depends on the machine.)"""
-
-    def __init__(self, load, count):
-        self.load, self.count = load, count
-        self.sum = {"sent": 0, "cookies": 0, "responses": 0}
-        self.ending, self.error = threading.Event(), None
-        self.thread = threading.Thread(target=self.work)
-
-    def work(self):
-        try:
-            while not self.ending.is_set():
-                result = self.load.flood(count=self.count, rate=BURST_RATE, sources=200, ports=4).result()
-                for name in self.sum:
-                    self.sum[name] += result[name]
-                self.ending.wait(BURST_PAUSE)
-        except (LabError, OSError, ValueError) as error:
-            self.error = error
-
-    def running(self):
-        return self.thread.is_alive()
-
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.ending.set()
-        self.thread.join()
-        if self.error:
-            raise LabError(f"flood: {self.error}")
-
-
 def under_load(world, tests, tunnel, who, initiator, flood_at, provoke, renew):
     """`who` is under load; the other side, at address `initiator`, has to complete a handshake with a cookie."""
     keys = [wgpeer.base64.b64decode(peer.public) for peer in (tunnel.wyrm, tunnel.kernel)]
@@ -181,18 +97,7 @@ def under_load(world, tests, tunnel, who, initiator, flood_at, provoke, renew):
         renew()
         provoke()
 
-    reached, total = None, {"sent": 0, "cookies": 0, "responses": 0}
-    for count in BURSTS:
-        with Bursts(load, count) as flood:
-            reached = cookie_attempt(world, flood, capture,
-                                     lambda messages: cookie_handshake(messages, initiator, *keys), begin)
-        for name in total:
-            total[name] += flood.sum[name]
-        print(f"   {who}: bursts of {count}, {flood.sum['sent']} initiations, {flood.sum['cookies']} cookie replies: {reached}",
-              flush=True)
-        if reached == "yes":
-            break
-    world.lab.stop(capture)
+    reached, total = cookie_under_load(who, load, capture, initiator, keys, begin)
     tests.equal(reached, "yes", f"{who} under load: a handshake with a cookie")
     tests.equal(total["responses"], 0, f"{who} under load: answered no stranger")
     recovered = tunnel.await_(lambda: tunnel.from_here(count=2) == 2 and tunnel.from_guest(count=2) == 2, 30)

@@ -1,11 +1,9 @@
 """What the suites with a Linux guest stand on: the guest behind a tap device, a namespace that floods, and tunnels between the
 guest's WireGuard and Wyrm in verify mode."""
 
-import os
-import socket
-import struct
 import time
 
+from cookie_exchange import Capture
 from kernelpeer import Guest, KernelPeer
 from netlab import Lab, Peer, ping
 
@@ -39,26 +37,8 @@ class World:
         self.guest.check(f"sysctl -w {setting}")
 
     def capture(self, expression):
-        """tcpdump on the guest's link; the process."""
-        path = os.path.join(self.lab.directory, f"capture-{len(self.lab.processes)}.pcap")
-        process = self.lab.start(["tcpdump", "-n", "-U", "-i", self.guest.tap, "-w", path, expression], self.here)
-        process.pcap = path
-        self.lab.wait_for(lambda: "listening" in self.lab.output_of(process), "tcpdump", 20, process)
-        return process
-
-    @staticmethod
-    def captured(process):
-        """(source address, WireGuard message) of the IPv4 datagrams so far, in order."""
-        with open(process.pcap, "rb") as file:
-            data = file.read()
-        found, at = [], 24
-        while at + 16 <= len(data):
-            length, = struct.unpack_from("<I", data, at + 8)
-            packet = data[at + 16 + 14:at + 16 + length]
-            at += 16 + length
-            if len(packet) > 28 and packet[0] == 0x45 and packet[9] == 17:
-                found.append((socket.inet_ntoa(packet[12:16]), packet[28:]))
-        return found
+        """tcpdump on the guest's link."""
+        return Capture(self.lab, self.here, self.guest.tap, expression)
 
 
 class Tunnel:
