@@ -8,6 +8,7 @@
 #include "nt/io.h"
 #include "nt/ndis.h"
 #include "nt/wsk.h"
+#include "offload.h"
 #include "protocol/allowed_ips.h"
 #include "protocol/cookie.h"
 #include "protocol/identity.h"
@@ -84,7 +85,8 @@ struct adapter {
     struct route_state *routes;
     struct log_ring *log;
     struct counters_cpu *counters; /* driver.cpus entries */
-    volatile uint32_t mtu4, mtu6;  /* NL MTU by family, 0 = unknown; refreshed by route.c's notifications */
+    struct offload_state offload;
+    volatile uint32_t mtu4, mtu6; /* NL MTU by family, 0 = unknown; refreshed by route.c's notifications */
     volatile int64_t rx_outstanding_bytes; /* indicated and not returned */
     volatile int64_t tx_outstanding_bytes; /* in the sockets */
     volatile int32_t messages_outstanding; /* handshake messages in the sockets */

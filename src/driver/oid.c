@@ -1,6 +1,7 @@
 /* Attributes, OIDs, statistics and link state of the miniport (NDIS: "Miniport Adapter OID Requests"). */
 #include "oid.h"
 #include "driver.h"
+#include "offload.h"
 #include "state.h"
 #include "version.h"
 
@@ -32,6 +33,8 @@ static const NDIS_OID supported_oids[] = {
     OID_GEN_LINK_PARAMETERS,
     OID_PNP_SET_POWER,
     OID_PNP_QUERY_POWER,
+    OID_TCP_OFFLOAD_PARAMETERS,
+    OID_OFFLOAD_ENCAPSULATION,
 };
 
 /* ---- attributes ---- */
@@ -109,69 +112,13 @@ static NDIS_STATUS set_general(struct adapter *adapter)
     return NdisMSetMiniportAttributes(adapter->miniport, &attributes);
 }
 
-/* Offload structures grew with NDIS: the revision is that of the running system. */
-static void offload_header(NDIS_OBJECT_HEADER *header)
-{
-    static const struct {
-        uint32_t version;
-        UCHAR revision;
-        USHORT size;
-    } revisions[] = {
-        {NDIS_RUNTIME_VERSION_685, NDIS_OFFLOAD_REVISION_7, NDIS_SIZEOF_NDIS_OFFLOAD_REVISION_7},
-        {NDIS_RUNTIME_VERSION_683, NDIS_OFFLOAD_REVISION_6, NDIS_SIZEOF_NDIS_OFFLOAD_REVISION_6},
-        {NDIS_RUNTIME_VERSION_670, NDIS_OFFLOAD_REVISION_5, NDIS_SIZEOF_NDIS_OFFLOAD_REVISION_5},
-        {0, NDIS_OFFLOAD_REVISION_4, NDIS_SIZEOF_NDIS_OFFLOAD_REVISION_4},
-    };
-    uint32_t i = 0;
-    while (driver.ndis_version < revisions[i].version)
-        i++;
-    header->Type = NDIS_OBJECT_TYPE_OFFLOAD;
-    header->Revision = revisions[i].revision;
-    header->Size = revisions[i].size;
-}
-
-#define ALL_OF(shift) ((uint32_t)NDIS_OFFLOAD_SUPPORTED << (shift))
-
-/* Packets that came out of an authenticated tunnel need no checksum test: what was sent is what arrived. */
-static NDIS_STATUS set_offload(struct adapter *adapter)
-{
-    NDIS_OFFLOAD offload = {0};
-    NDIS_TCP_CONNECTION_OFFLOAD connection = {
-        .Header = {.Type = NDIS_OBJECT_TYPE_OFFLOAD,
-                   .Revision = NDIS_TCP_CONNECTION_OFFLOAD_REVISION_2,
-                   .Size = NDIS_SIZEOF_TCP_CONNECTION_OFFLOAD_REVISION_2},
-    };
-    offload_header(&offload.Header);
-    offload.Checksum.IPv4Receive.Supported = ALL_OF(NDIS_CHECKSUM_IPV4_RECEIVE_IP_OPTIONS_SUPPORTED_SHIFT) |
-                                             ALL_OF(NDIS_CHECKSUM_IPV4_RECEIVE_TCP_OPTIONS_SUPPORTED_SHIFT) |
-                                             ALL_OF(NDIS_CHECKSUM_IPV4_RECEIVE_TCP_CHECKSUM_SHIFT) |
-                                             ALL_OF(NDIS_CHECKSUM_IPV4_RECEIVE_UDP_CHECKSUM_SHIFT) |
-                                             ALL_OF(NDIS_CHECKSUM_IPV4_RECEIVE_IP_CHECKSUM_SHIFT);
-    offload.Checksum.IPv6Receive.Supported =
-        ALL_OF(NDIS_CHECKSUM_IPV6_RECEIVE_IP_EXTENSION_HEADERS_SUPPORTED_SHIFT) |
-        ALL_OF(NDIS_CHECKSUM_IPV6_RECEIVE_TCP_OPTIONS_SUPPORTED_SHIFT) |
-        ALL_OF(NDIS_CHECKSUM_IPV6_RECEIVE_TCP_CHECKSUM_SHIFT) |
-        ALL_OF(NDIS_CHECKSUM_IPV6_RECEIVE_UDP_CHECKSUM_SHIFT);
-    NDIS_MINIPORT_ADAPTER_ATTRIBUTES attributes = {0};
-    attributes.OffloadAttributes = (NDIS_MINIPORT_ADAPTER_OFFLOAD_ATTRIBUTES){
-        .Header = {.Type = NDIS_OBJECT_TYPE_MINIPORT_ADAPTER_OFFLOAD_ATTRIBUTES,
-                   .Revision = NDIS_MINIPORT_ADAPTER_OFFLOAD_ATTRIBUTES_REVISION_1,
-                   .Size = NDIS_SIZEOF_MINIPORT_ADAPTER_OFFLOAD_ATTRIBUTES_REVISION_1},
-        .DefaultOffloadConfiguration = &offload,
-        .HardwareOffloadCapabilities = &offload,
-        .DefaultTcpConnectionOffloadConfiguration = &connection,
-        .TcpConnectionOffloadHardwareCapabilities = &connection,
-    };
-    return NdisMSetMiniportAttributes(adapter->miniport, &attributes);
-}
-
 NDIS_STATUS oid_set_attributes(struct adapter *adapter)
 {
     NDIS_STATUS status = set_registration(adapter);
     if (status == NDIS_STATUS_SUCCESS)
         status = set_general(adapter);
     if (status == NDIS_STATUS_SUCCESS)
-        status = set_offload(adapter);
+        status = offload_set_attributes(adapter);
     return status;
 }
 
@@ -326,6 +273,10 @@ static NDIS_STATUS set(struct adapter *adapter, NDIS_OID_REQUEST *request)
         return NDIS_STATUS_INVALID_DATA;
     case OID_PNP_SET_POWER:
         return set_power(adapter, request);
+    case OID_TCP_OFFLOAD_PARAMETERS:
+        return offload_set_parameters(adapter, request);
+    case OID_OFFLOAD_ENCAPSULATION:
+        return offload_set_encapsulation(adapter, request);
     default:
         return NDIS_STATUS_NOT_SUPPORTED;
     }
