@@ -37,8 +37,7 @@ void outbox_put(const uint8_t *head, size_t head_length, uint8_t *body, size_t l
 /* Sends everything and empties the outbox. */
 void outbox_send(void);
 
-/* What the two floors do differently.  SEALS: the message is written to contiguous memory by seal_packet,
- * otherwise it is sent from where its pieces are. */
+/* What the two floors do differently: whether the packet is sealed into its message, or copied. */
 extern const bool seals;
 bool seal_open(void);
 /* Seals `length` bytes at `packet` into `out` (length + MESSAGE_TAG bytes). */
