@@ -54,6 +54,8 @@ struct tx_packet {
     NET_BUFFER *buffer; /* plaintext while it is not yet encrypted */
     NET_BUFFER_LIST *nbl;
     const uint8_t *staged; /* or: a staged copy */
+    uint32_t request;      /* segment_request, what is to be done to the NET_BUFFER */
+    uint32_t cut;          /* where in its payload the packet begins */
     uint32_t offset;       /* of the message in the batch buffer */
     uint32_t plaintext;    /* bytes, without padding; 0 = keepalive */
     uint32_t padding;

@@ -32,6 +32,7 @@ static void drop_statistics(struct counters_cpu *cpu, enum drop_reason reason, u
     case DROP_TX_NO_ROUTE:
     case DROP_TX_SOCKET:
     case DROP_TX_LOOP:
+    case DROP_TX_OFFLOAD:
         cpu->tx_errors += n;
         break;
     case DROP_TX_NOT_RUNNING:
@@ -104,6 +105,7 @@ static const char *const names[DROP_REASONS] = {
     [DROP_TX_SOCKET] = "tx-socket",
     [DROP_TX_NO_ROUTE] = "tx-no-route",
     [DROP_TX_LOOP] = "tx-loop",
+    [DROP_TX_OFFLOAD] = "tx-offload",
     [DROP_RX_NOT_UP] = "rx-not-up",
     [DROP_RX_MALFORMED] = "rx-malformed",
     [DROP_RX_UNKNOWN_INDEX] = "rx-unknown-index",

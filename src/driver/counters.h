@@ -20,6 +20,7 @@ enum drop_reason {
     DROP_TX_SOCKET,
     DROP_TX_NO_ROUTE,
     DROP_TX_LOOP,
+    DROP_TX_OFFLOAD,
     /* receive */
     DROP_RX_NOT_UP,
     DROP_RX_MALFORMED,

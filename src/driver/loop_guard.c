@@ -4,9 +4,9 @@
 #include "protocol/constants.h"
 #include "protocol/messages.h"
 #include "protocol/packet.h"
+#include "protocol/transport.h"
 #include "workspace.h"
 
-#define UDP_HEADER_BYTES      8
 #define FRAGMENT_HEADER_BYTES 8
 #define IPV4_FRAGMENT_OFFSET  0x1fff
 #define IPV6_FRAGMENT_OFFSET  0xfff8

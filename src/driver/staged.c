@@ -4,6 +4,7 @@
 #include "driver.h"
 #include "handshake_work.h"
 #include "memory.h"
+#include "segment.h"
 #include "transmit.h"
 #include "transmit_batch.h"
 #include "workspace.h"
@@ -30,23 +31,24 @@ static uint32_t free_list(struct staged_packet *list)
     return count;
 }
 
-bool staged_append(struct peer *peer, const NET_BUFFER *buffer, uint8_t version)
+/* Memory for a packet of so many bytes; NULL: counted. */
+static struct staged_packet *packet_allocate(struct peer *peer, uint32_t bytes, uint8_t version)
 {
-    uint32_t bytes = buffer ? NET_BUFFER_DATA_LENGTH(buffer) : 0;
     struct staged_packet *packet = memory_allocate_uninitialized(MEMORY_STAGED, sizeof(*packet) + bytes);
-    if (packet && buffer &&
-        !mdl_copy(packet->data, NET_BUFFER_CURRENT_MDL(buffer), NET_BUFFER_CURRENT_MDL_OFFSET(buffer),
-                  bytes)) {
-        memory_free(MEMORY_STAGED, packet, sizeof(*packet) + bytes);
-        packet = NULL;
-    }
     if (!packet) {
         drop_count(peer->adapter, DROP_TX_MEMORY, 1);
-        return false;
+        return NULL;
     }
     packet->next = NULL;
     packet->bytes = bytes;
     packet->family = version;
+    return packet;
+}
+
+/* Puts it at the end of the queue, at the cost of the oldest. */
+static bool packet_append(struct peer *peer, struct staged_packet *packet)
+{
+    uint32_t bytes = packet->bytes;
 
     struct staged_packet *dropped = NULL;
     KIRQL irql = KeAcquireSpinLockRaiseToDpc(&peer->staged_lock);
@@ -73,6 +75,49 @@ bool staged_append(struct peer *peer, const NET_BUFFER *buffer, uint8_t version)
     KeReleaseSpinLock(&peer->staged_lock, irql);
     if (dropped)
         drop_count(peer->adapter, DROP_TX_STAGED_OVERFLOW, free_list(dropped));
+    return true;
+}
+
+/* It could not be filled. */
+static bool packet_give_up(struct peer *peer, struct staged_packet *packet)
+{
+    memory_free(MEMORY_STAGED, packet, sizeof(*packet) + packet->bytes);
+    drop_count(peer->adapter, DROP_TX_MEMORY, 1);
+    return false;
+}
+
+bool staged_append(struct peer *peer, const NET_BUFFER *buffer, uint8_t version)
+{
+    struct staged_packet *packet =
+        packet_allocate(peer, buffer ? NET_BUFFER_DATA_LENGTH(buffer) : 0, version);
+    if (!packet)
+        return false;
+    if (buffer && !mdl_copy(packet->data, NET_BUFFER_CURRENT_MDL(buffer),
+                            NET_BUFFER_CURRENT_MDL_OFFSET(buffer), packet->bytes))
+        return packet_give_up(peer, packet);
+    return packet_append(peer, packet);
+}
+
+bool staged_append_all(struct peer *peer, const NET_BUFFER *buffer, uint8_t version, uint32_t request)
+{
+    struct segment_template template;
+    uint32_t length = NET_BUFFER_DATA_LENGTH(buffer), count = segment_count(request, length);
+    if (request == 0)
+        return staged_append(peer, buffer, version);
+    if (!segment_begin(&template, buffer, request)) {
+        drop_count(peer->adapter, DROP_TX_OFFLOAD, count);
+        return false;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t cut = i * segment_payload(request), bytes = segment_bytes(request, length, cut);
+        struct staged_packet *packet = packet_allocate(peer, bytes, version);
+        if (!packet)
+            return false;
+        if (!segment_copy(&template, cut, bytes, packet->data))
+            return packet_give_up(peer, packet);
+        if (!packet_append(peer, packet))
+            return false;
+    }
     return true;
 }
 

@@ -8,6 +8,8 @@
 /* Copies a packet to the end of the queue.  `buffer` NULL: an empty message.  False: no memory, or an MDL
  * that cannot be mapped; counted.  IRQL <= DISPATCH_LEVEL. */
 bool staged_append(struct peer *peer, const NET_BUFFER *buffer, uint8_t version);
+/* The same for all packets that the buffer becomes (segment.h): each waits by itself, complete. */
+bool staged_append_all(struct peer *peer, const NET_BUFFER *buffer, uint8_t version, uint32_t request);
 /* Is anything waiting?  A hint without the lock, exact under peer->staged_lock. */
 static inline bool staged_is_empty(const struct peer *peer)
 {

@@ -6,6 +6,7 @@
 #include "handshake_work.h"
 #include "loop_guard.h"
 #include "protocol/packet.h"
+#include "segment.h"
 #include "staged.h"
 #include "transmit_batch.h"
 #include "workspace.h"
@@ -25,6 +26,7 @@ struct pass {
     struct adapter *adapter;
     uint64_t now_ns;
     uint32_t budget;
+    uint32_t offloads; /* offload_flag in force */
     uint32_t group_count;
     struct nbl_chain done; /* to be completed when the pass is over, with their statuses */
     struct group groups[PASS_GROUPS];
@@ -34,7 +36,9 @@ struct pass {
 struct cursor {
     NET_BUFFER_LIST *nbl;
     NET_BUFFER *buffer; /* next packet of `nbl`, NULL: at the end of the group */
-    bool spanning;      /* `nbl` has packets in an earlier batch */
+    segment_request request;
+    uint32_t cut;  /* payload of `buffer` that went into packets before */
+    bool spanning; /* `nbl` has packets in an earlier batch */
 };
 
 /* Packets from `buffer` on; an NBL without any counts as one. */
@@ -60,14 +64,13 @@ static uint8_t nbl_version(const NET_BUFFER_LIST *nbl)
     return protocol == NDIS_ETH_TYPE_IPV4 ? 4 : protocol == NDIS_ETH_TYPE_IPV6 ? 6 : 0;
 }
 
-/* The first bytes of a packet, enough for its IP header: in place when one MDL holds them, else in `storage`.
- */
-static const uint8_t *packet_header(const NET_BUFFER *buffer, uint8_t storage[IPV6_HEADER_BYTES])
+/* The first `wanted` bytes of a packet (or all): in place when one MDL holds them, else in `storage`. */
+static const uint8_t *packet_header(const NET_BUFFER *buffer, uint8_t *storage, uint32_t wanted)
 {
     MDL *mdl = NET_BUFFER_CURRENT_MDL(buffer);
     uint32_t offset = NET_BUFFER_CURRENT_MDL_OFFSET(buffer), bytes = NET_BUFFER_DATA_LENGTH(buffer);
-    if (bytes > IPV6_HEADER_BYTES)
-        bytes = IPV6_HEADER_BYTES;
+    if (bytes > wanted)
+        bytes = wanted;
     if (mdl && offset <= MmGetMdlByteCount(mdl) && bytes <= MmGetMdlByteCount(mdl) - offset) {
         const uint8_t *data = MmGetSystemAddressForMdlSafe(mdl, NormalPagePriority | MdlMappingNoExecute);
         return data ? data + offset : NULL;
@@ -75,10 +78,17 @@ static const uint8_t *packet_header(const NET_BUFFER *buffer, uint8_t storage[IP
     return mdl_copy(storage, mdl, offset, bytes) ? storage : NULL;
 }
 
-/* Counts the packets of an NBL; false when one cannot be sent at all. */
-static bool nbl_measure(const NET_BUFFER_LIST *nbl, uint32_t *packets, uint32_t *bytes)
+/* Counts the packets that an NBL becomes; false when one cannot be sent at all. */
+static bool nbl_measure(const NET_BUFFER_LIST *nbl, segment_request request, uint32_t *packets,
+                        uint32_t *bytes)
 {
     *packets = *bytes = 0;
+    if (segment_payload(request) != 0) {
+        uint32_t length = NET_BUFFER_DATA_LENGTH(NET_BUFFER_LIST_FIRST_NB(nbl));
+        *packets = segment_count(request, length);
+        *bytes = length + (*packets - 1) * segment_headers(request);
+        return true;
+    }
     for (NET_BUFFER *buffer = NET_BUFFER_LIST_FIRST_NB(nbl); buffer; buffer = NET_BUFFER_NEXT_NB(buffer)) {
         uint32_t length = NET_BUFFER_DATA_LENGTH(buffer);
         if (length == 0 || length > PLAINTEXT_MAX_BYTES)
@@ -89,8 +99,30 @@ static bool nbl_measure(const NET_BUFFER_LIST *nbl, uint32_t *packets, uint32_t 
     return *packets > 0;
 }
 
+/* What the NBL asks for, kept in it; false: refused.  `headers` are those of its first packet. */
+static bool note_request(struct pass *pass, NET_BUFFER_LIST *nbl, const uint8_t *header, uint8_t version,
+                         segment_request *request)
+{
+    uint8_t storage[TRANSPORT_HEADERS_MAX_BYTES];
+    const NET_BUFFER *first = NET_BUFFER_LIST_FIRST_NB(nbl);
+    *request = 0;
+    if (segment_wanted(nbl)) {
+        uint32_t available = NET_BUFFER_DATA_LENGTH(first);
+        if (available > sizeof(storage))
+            available = sizeof(storage);
+        if (!(header = packet_header(first, storage, available)) ||
+            !segment_request_read(nbl, header, available, pass->offloads,
+                                  transmit_inner_mtu(pass->adapter, version), request)) {
+            refuse(pass, nbl, NDIS_STATUS_FAILURE, DROP_TX_OFFLOAD);
+            return false;
+        }
+    }
+    *segment_request_slot(nbl) = (void *)(uintptr_t)*request;
+    return true;
+}
+
 /* In an epoch.  The peer to which the NBL goes, judged by its first packet, or NULL when it was refused. */
-static struct peer *classify(struct pass *pass, NET_BUFFER_LIST *nbl)
+static struct peer *classify(struct pass *pass, NET_BUFFER_LIST *nbl, segment_request *request)
 {
     struct adapter *adapter = pass->adapter;
     uint8_t storage[IPV6_HEADER_BYTES];
@@ -99,16 +131,25 @@ static struct peer *classify(struct pass *pass, NET_BUFFER_LIST *nbl)
     uint8_t version = nbl_version(nbl);
     const uint8_t *header;
 
-    if (!version) {
+    if (!version || !first || NET_BUFFER_DATA_LENGTH(first) == 0) {
         refuse(pass, nbl, NDIS_STATUS_FAILURE, DROP_TX_MALFORMED);
         return NULL;
     }
-    if (!(header = packet_header(first, storage))) {
+    if (!(header = packet_header(first, storage, IPV6_HEADER_BYTES))) {
         refuse(pass, nbl, NDIS_STATUS_RESOURCES, DROP_TX_MEMORY);
         return NULL;
     }
-    if (packet_parse(header, NET_BUFFER_DATA_LENGTH(first), &view) != PACKET_OK || view.version != version ||
-        view.length != NET_BUFFER_DATA_LENGTH(first)) {
+    if (header[0] >> 4 != version) {
+        refuse(pass, nbl, NDIS_STATUS_FAILURE, DROP_TX_MALFORMED);
+        return NULL;
+    }
+    if (!note_request(pass, nbl, header, version, request))
+        return NULL;
+    if (segment_payload(*request) != 0) {
+        /* The header's own length is not filled in yet; that of the NET_BUFFER counts. */
+        view.destination = header + (version == 4 ? IPV4_SOURCE + 4 : IPV6_SOURCE + 16);
+    } else if (packet_parse(header, NET_BUFFER_DATA_LENGTH(first), &view) != PACKET_OK ||
+               view.length != NET_BUFFER_DATA_LENGTH(first)) {
         refuse(pass, nbl, NDIS_STATUS_FAILURE, DROP_TX_MALFORMED);
         return NULL;
     }
@@ -138,7 +179,7 @@ static void group_stage(struct pass *pass, struct group *group)
         NET_BUFFER_LIST *nbl = group->nbls.head;
         group->nbls.head = nbl->Next;
         for (NET_BUFFER *buffer = NET_BUFFER_LIST_FIRST_NB(nbl); buffer; buffer = NET_BUFFER_NEXT_NB(buffer))
-            if (!staged_append(group->peer, buffer, nbl_version(nbl)))
+            if (!staged_append_all(group->peer, buffer, nbl_version(nbl), segment_request_of(nbl)))
                 NET_BUFFER_LIST_STATUS(nbl) = NDIS_STATUS_RESOURCES;
         nbl_chain_append(&pass->done, nbl);
     }
@@ -156,9 +197,29 @@ static void cursor_next_nbl(struct cursor *cursor, struct group *group)
     cursor->nbl = group->nbls.head;
     cursor->spanning = false;
     cursor->buffer = NULL;
+    cursor->cut = 0;
     if (cursor->nbl) {
         group->nbls.head = cursor->nbl->Next;
         cursor->buffer = NET_BUFFER_LIST_FIRST_NB(cursor->nbl);
+        cursor->request = segment_request_of(cursor->nbl);
+    }
+}
+
+/* Bytes of the next packet. */
+static uint32_t cursor_bytes(const struct cursor *cursor)
+{
+    return segment_bytes(cursor->request, NET_BUFFER_DATA_LENGTH(cursor->buffer), cursor->cut);
+}
+
+/* To the packet behind the next one of this NBL, if there is one. */
+static void cursor_next_packet(struct cursor *cursor)
+{
+    uint32_t payload = segment_payload(cursor->request);
+    cursor->cut += payload;
+    if (payload == 0 ||
+        cursor->cut >= NET_BUFFER_DATA_LENGTH(cursor->buffer) - segment_headers(cursor->request)) {
+        cursor->buffer = NET_BUFFER_NEXT_NB(cursor->buffer);
+        cursor->cut = 0;
     }
 }
 
@@ -173,16 +234,18 @@ static void batch_add_span(struct tx_batch *tx, NET_BUFFER_LIST *nbl)
 static void batch_fill(struct tx_batch *tx, struct group *group, struct cursor *cursor)
 {
     const struct adapter *adapter = tx->batch.adapter;
-    while (cursor->buffer && tx_batch_room(tx, NET_BUFFER_DATA_LENGTH(cursor->buffer))) {
+    while (cursor->buffer && tx_batch_room(tx, cursor_bytes(cursor))) {
         NET_BUFFER_LIST *nbl = cursor->nbl;
         uint32_t mtu = transmit_inner_mtu(adapter, nbl_version(nbl));
         do {
-            struct tx_packet *packet = tx_batch_add(tx, NET_BUFFER_DATA_LENGTH(cursor->buffer), mtu);
+            struct tx_packet *packet = tx_batch_add(tx, cursor_bytes(cursor), mtu);
             packet->buffer = cursor->buffer;
             packet->nbl = nbl;
             packet->staged = NULL;
-            cursor->buffer = NET_BUFFER_NEXT_NB(cursor->buffer);
-        } while (cursor->buffer && tx_batch_room(tx, NET_BUFFER_DATA_LENGTH(cursor->buffer)));
+            packet->request = cursor->request;
+            packet->cut = cursor->cut;
+            cursor_next_packet(cursor);
+        } while (cursor->buffer && tx_batch_room(tx, cursor_bytes(cursor)));
 
         if (!cursor->buffer && !cursor->spanning) {
             nbl_chain_append(&tx->nbls, nbl);
@@ -294,14 +357,15 @@ static struct group *pass_group(struct pass *pass, struct peer *peer, struct epo
 static void pass_add(struct pass *pass, NET_BUFFER_LIST *nbl, struct epoch_guard *guard)
 {
     uint32_t packets, bytes;
+    segment_request request;
     NET_BUFFER_LIST_STATUS(nbl) = NDIS_STATUS_SUCCESS;
-    if (!nbl_measure(nbl, &packets, &bytes)) {
+    struct peer *peer = classify(pass, nbl, &request);
+    if (!peer)
+        return;
+    if (!nbl_measure(nbl, request, &packets, &bytes)) {
         refuse(pass, nbl, NDIS_STATUS_FAILURE, DROP_TX_MALFORMED);
         return;
     }
-    struct peer *peer = classify(pass, nbl);
-    if (!peer)
-        return;
     struct group *group = pass_group(pass, peer, guard);
     if (!group) {
         refuse(pass, nbl, NDIS_STATUS_FAILURE, DROP_TX_NO_PEER);
@@ -348,6 +412,7 @@ void transmit_send(struct adapter *adapter, NET_BUFFER_LIST *chain, ULONG send_f
     pass.adapter = adapter;
     pass.now_ns = time_now_ns();
     pass.budget = TX_PASS_BYTES;
+    pass.offloads = __atomic_load_n(&adapter->offload.active, __ATOMIC_RELAXED);
     pass.group_count = 0;
     pass.done = (struct nbl_chain){0};
     epoch_enter(&guard);

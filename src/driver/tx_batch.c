@@ -4,8 +4,10 @@
 #include "batch.h"
 #include "memory.h"
 #include "peer.h"
+#include "protocol/internet_checksum.h"
 #include "protocol/messages.h"
 #include "protocol/packet.h"
+#include "segment.h"
 #include "workspace.h"
 
 /* Above this much in the sockets, plaintext owners are completed only when the socket has taken the
@@ -41,6 +43,7 @@ struct tx_packet *tx_batch_add(struct tx_batch *tx, uint32_t plaintext, uint32_t
     uint32_t limit = plaintext <= PLAINTEXT_V4_MAX_BYTES ? PLAINTEXT_V4_MAX_BYTES : PLAINTEXT_MAX_BYTES;
     if (padding > limit - plaintext)
         padding = limit - plaintext;
+    packet->request = packet->cut = 0;
     packet->offset = tx->used;
     packet->plaintext = plaintext;
     packet->padding = padding;
@@ -78,6 +81,50 @@ static bool describe_source(struct tx_batch *tx, struct workspace *workspace, ui
         return false;
     workspace->sources[workspace->sources_used++] = (struct aead_segment){copy, packet->plaintext};
     item->source_count = 1;
+    return true;
+}
+
+/* The sum of sources from `first` on, which follow each other. */
+static uint64_t sum_sources(const struct workspace *workspace, uint32_t first)
+{
+    uint64_t sum = 0;
+    bool odd = false;
+    for (uint32_t i = first; i < workspace->sources_used; i++) {
+        const struct aead_segment *source = &workspace->sources[i];
+        uint64_t part = internet_checksum_bytes(source->data, source->length);
+        sum += odd ? internet_checksum_at_odd(part) : part;
+        odd ^= source->length & 1;
+    }
+    return sum;
+}
+
+/* The same for a packet of which the sender left something to us: its headers are written where they will be
+ * encrypted, in place, and its payload stays where it is.  `template` is that of the packet before, most
+ * often of the same NET_BUFFER. */
+static bool describe_segment(struct tx_batch *tx, struct workspace *workspace, uint32_t i,
+                             struct segment_template *template, struct aead_item *item)
+{
+    const struct tx_packet *packet = &tx->packets[i];
+    uint8_t *message = tx->buffer + packet->offset + MESSAGE_DATA_HEADER_BYTES;
+    if (template->buffer != packet->buffer && !segment_begin(template, packet->buffer, packet->request))
+        return false;
+    uint32_t headers = template->view.header_bytes, payload = packet->plaintext - headers, offset;
+    uint32_t first = workspace->sources_used, behind = tx->batch.count - i - 1;
+    item->source = &workspace->sources[first];
+    workspace->sources[workspace->sources_used++] = (struct aead_segment){message, headers};
+    item->source_count = 1;
+    if (payload > 0) {
+        MDL *mdl = segment_seek(template, packet->cut, &offset);
+        uint32_t limit = WORKSPACE_SEGMENTS - workspace->sources_used - behind;
+        uint32_t slices = workspace_add_mdl(workspace, mdl, offset, payload, limit);
+        if (slices == 0) {
+            workspace->sources[first].length = packet->plaintext;
+            return segment_copy(template, packet->cut, packet->plaintext, message);
+        }
+        item->source_count += slices;
+    }
+    uint64_t sum = packet->request & SEGMENT_SUM_TRANSPORT ? sum_sources(workspace, first + 1) : 0;
+    segment_write_headers(template, packet->cut, payload, sum, message);
     return true;
 }
 
@@ -137,8 +184,10 @@ void tx_batch_encrypt(struct tx_batch *tx, struct nbl_chain *done)
 {
     const struct session *session = &tx->batch.session->session;
     struct workspace *workspace = workspace_acquire();
+    struct segment_template template;
     uint32_t items = 0;
 
+    template.buffer = NULL;
     if (!workspace) {
         drop_count(tx->batch.adapter, DROP_TX_MEMORY, tx->batch.count);
         tx_batch_abandon(tx, NDIS_STATUS_RESOURCES, done);
@@ -152,7 +201,8 @@ void tx_batch_encrypt(struct tx_batch *tx, struct nbl_chain *done)
         WSK_BUF *buffer = &tx->messages[i].Buffer;
 
         *buffer = (WSK_BUF){tx->mdl, packet->offset, 0};
-        if (!describe_source(tx, workspace, i, item))
+        if (!(packet->request ? describe_segment(tx, workspace, i, &template, item)
+                              : describe_source(tx, workspace, i, item)))
             continue;
         buffer->Length = MESSAGE_DATA_HEADER_BYTES + sealed;
         message_data_header_write((struct message_data_header *)message, session->remote_index,
