@@ -163,10 +163,11 @@ class Lab:
 
 class Peer:
     """One WireGuard interface in one namespace: `kind` is wyrm or wireguard-go.  `shared`: the peer whose process has this
-    adapter as well (its options name it), so that one driver serves both."""
+    adapter as well (its options name it), so that one driver serves both.  `command`: for any other kind, makes the command
+    line of an interface's name; it stays in the foreground and serves the interface's socket as wireguard-go does."""
 
     def __init__(self, lab, namespace, kind, label, addresses, port=51820, options=(), driver=DRIVER, nthost=NTHOST,
-                 shared=None):
+                 shared=None, command=None):
         self.lab, self.namespace, self.kind, self.port = lab, namespace, kind, port
         self.name = f"w{lab.id}{label}"
         self.addresses = addresses
@@ -174,6 +175,7 @@ class Peer:
         self.options, self.driver, self.nthost = list(options), driver, nthost
         self.socket = os.path.join(SOCKETS, f"{self.name}.sock")
         self.process, self.shared = None, shared
+        self.command = command
         self.start()
 
     def start(self):
@@ -186,6 +188,8 @@ class Peer:
         elif self.kind == "wireguard-go":
             command = ["wireguard-go", "-f", self.name]
             environment = {"WG_PROCESS_FOREGROUND": "1", "LOG_LEVEL": "error"}
+        elif self.command:
+            command, environment = self.command(self.name), {"WG_PROCESS_FOREGROUND": "1"}
         else:
             raise LabError(f"unknown kind of peer '{self.kind}' (wyrm, wireguard-go)")
         self.process = (self.lab.start(command, self.namespace, f"{self.name}.log", environment) if command
@@ -271,7 +275,7 @@ def ping(lab, namespace, target, count=10, interval=0.1, size=56, deadline=None,
     done = lab.command(command, namespace, timeout=deadline or count * (interval + 2) + 15, check=False)
     times = sorted(float(value) * 1000 for value in re.findall(r"time=([0-9.]+) ms", done.stdout))
     match = re.search(r"(\d+) packets transmitted, (\d+) received", done.stdout)
-    result = {"sent": int(match.group(1)) if match else 0, "received": int(match.group(2)) if match else 0,
+    result = {"times_us": times, "sent": int(match.group(1)) if match else 0, "received": int(match.group(2)) if match else 0,
               "p50_us": round(statistics.median(times), 1) if times else None,
               "p99_us": round(times[min(len(times) - 1, int(len(times) * 0.99))], 1) if times else None}
     answered = {int(number) for number in re.findall(r"icmp_seq=(\d+) (?:ttl|hlim)", done.stdout)}
