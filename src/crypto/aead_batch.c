@@ -3,7 +3,8 @@
  *
  * Each packet is split into a body, whole groups of lanes * 64 bytes, which a core encrypts in one run, and a
  * tail.  The keystream blocks of all tails, and of all Poly1305 keys, are pooled over the packets of a
- * portion of the batch, so that they fill lanes together. */
+ * portion of the batch, so that they fill lanes together.  Packets go in pairs: while two are encrypted, the
+ * two before them (when opening: the two behind them) are absorbed by Poly1305. */
 #include "crypto/aead_batch.h"
 
 #include "crypto/aead_core.h"
@@ -26,6 +27,7 @@ struct packet {
     size_t length; /* of the ciphertext without the tag */
     size_t body_groups;
     size_t tail_bytes;
+    uint8_t *pooled; /* keystream: block 0, whose first half is the Poly1305 key, then the tail's blocks */
     struct poly1305_state poly;
     struct aead_feed feed; /* ciphertext that is contiguous in memory and waits for Poly1305 */
     const uint8_t
@@ -33,7 +35,7 @@ struct packet {
 };
 
 struct workspace {
-    uint8_t pooled[PORTION_ITEMS][POOLED_MAX_BYTES];
+    uint8_t pool[PORTION_ITEMS * POOLED_MAX_BYTES];
     struct packet packets[PORTION_ITEMS];
     uint8_t bounce[GROUP_MAX_BYTES];
     uint8_t unused_lane[CHACHA20_BLOCK_BYTES];
@@ -41,8 +43,11 @@ struct workspace {
     struct aead_lane lanes[AEAD_CORE_MAX_LANES];
     struct aead_feed empty_feed;
     struct poly1305_state empty_poly;
-    uint8_t tag[AEAD_TAG_BYTES];
+    uint8_t tags[2][AEAD_TAG_BYTES];
     uint32_t packet_count;
+    uint32_t pooled_packets;           /* all their pooled blocks are there, */
+    uint32_t pooled_blocks;            /* and so many of the next packet's */
+    uint32_t absorb_first, absorb_end; /* the packets that wait for Poly1305 */
 };
 
 _Static_assert(sizeof(struct workspace) <= AEAD_WORKSPACE_BYTES, "the public workspace is too small");
@@ -99,53 +104,112 @@ static bool packet_prepare(struct packet *packet, struct aead_item *item, bool s
 
 /* --- Poly1305 keys and tails: pooled lanes --- */
 
-static void pool_keystream(struct workspace *ws, const struct aead_core *core)
+static uint32_t pooled_blocks(const struct packet *packet)
 {
-    uint32_t filled = 0;
+    return 1 + (uint32_t)((packet->tail_bytes + CHACHA20_BLOCK_BYTES - 1) / CHACHA20_BLOCK_BYTES);
+}
+
+/* Where the pooled blocks of each packet go.  Returns how many bytes they are. */
+static size_t pool_lay_out(struct workspace *ws)
+{
+    uint8_t *next = ws->pool;
     for (uint32_t p = 0; p < ws->packet_count; p++) {
-        const struct packet *packet = &ws->packets[p];
-        size_t blocks = 1 + (packet->tail_bytes + CHACHA20_BLOCK_BYTES - 1) / CHACHA20_BLOCK_BYTES;
-        for (size_t b = 0; b < blocks; b++) {
-            struct aead_lane *lane = &ws->lanes[filled++];
-            uint32_t counter = b == 0 ? 0 : (uint32_t)(packet->body_groups * core->lanes + b);
-            lane->key = packet->item->key;
-            store_le32(lane->counter_nonce, counter);
-            __builtin_memcpy(lane->counter_nonce + 4, packet->item->nonce, AEAD_NONCE_BYTES);
-            lane->out = ws->pooled[p] + b * CHACHA20_BLOCK_BYTES;
-            if (filled == core->lanes) {
-                core->keystream(ws->lanes);
-                filled = 0;
-            }
+        ws->packets[p].pooled = next;
+        next += pooled_blocks(&ws->packets[p]) * CHACHA20_BLOCK_BYTES;
+    }
+    ws->pooled_packets = 0;
+    ws->pooled_blocks = 0;
+    return (size_t)(next - ws->pool);
+}
+
+/* The first packets that wait for Poly1305 and have enough for a core; `count` feeds, empty ones at the end.
+ */
+static void choose_feeds(struct workspace *ws, struct aead_feed **feeds, uint32_t count,
+                         const struct aead_core *core)
+{
+    uint32_t found = 0;
+    for (uint32_t p = ws->absorb_first; p < ws->absorb_end && found < count; p++)
+        if (ws->packets[p].feed.blocks >= core->lanes / 2)
+            feeds[found++] = &ws->packets[p].feed;
+    while (found < count)
+        feeds[found++] = &ws->empty_feed;
+}
+
+/* Computes the next pooled blocks, as many as there are lanes. */
+static void pool_next_lanes(struct workspace *ws, const struct aead_core *core)
+{
+    struct aead_feed *feeds[AEAD_FEEDS];
+    uint32_t filled = 0;
+    while (filled < core->lanes && ws->pooled_packets < ws->packet_count) {
+        const struct packet *packet = &ws->packets[ws->pooled_packets];
+        uint32_t block = ws->pooled_blocks;
+        struct aead_lane *lane = &ws->lanes[filled++];
+        lane->key = packet->item->key;
+        store_le32(lane->counter_nonce,
+                   block == 0 ? 0 : (uint32_t)(packet->body_groups * core->lanes) + block);
+        __builtin_memcpy(lane->counter_nonce + 4, packet->item->nonce, AEAD_NONCE_BYTES);
+        lane->out = packet->pooled + (size_t)block * CHACHA20_BLOCK_BYTES;
+        if (++ws->pooled_blocks == pooled_blocks(packet)) {
+            ws->pooled_packets++;
+            ws->pooled_blocks = 0;
         }
     }
-    if (filled > 0) {
-        bool few = filled <= core->few_lanes;
-        for (uint32_t i = filled; i < (few ? core->few_lanes : core->lanes); i++) {
-            ws->lanes[i] = ws->lanes[0];
-            ws->lanes[i].out = ws->unused_lane;
-        }
-        (few ? core->keystream_few : core->keystream)(ws->lanes);
+    bool few = filled <= core->few_lanes;
+    for (uint32_t i = filled; i < (few ? core->few_lanes : core->lanes); i++) {
+        ws->lanes[i] = ws->lanes[0];
+        ws->lanes[i].out = ws->unused_lane;
     }
+    if (few) {
+        core->keystream_few(ws->lanes);
+    } else {
+        choose_feeds(ws, feeds, AEAD_FEEDS, core);
+        core->keystream(ws->lanes, feeds);
+    }
+}
+
+/* Makes the pooled keystream of the packets before `end`, if there are so many. */
+static void pool_until(struct workspace *ws, uint32_t end, const struct aead_core *core)
+{
+    if (end > ws->packet_count)
+        end = ws->packet_count;
+    while (ws->pooled_packets < end)
+        pool_next_lanes(ws, core);
 }
 
 static void packet_start_poly(struct workspace *ws, uint32_t p)
 {
     struct packet *packet = &ws->packets[p];
-    poly1305_init(&packet->poly, ws->pooled[p]);
+    poly1305_init(&packet->poly, packet->pooled);
     poly1305_padded(&packet->poly, packet->item->aad, packet->item->aad_length);
     packet->feed = (struct aead_feed){.poly = &packet->poly};
     packet->tail = NULL;
 }
 
-/* Absorbs what still waits and computes the tag. */
-static void packet_finish_poly(struct packet *packet, uint8_t tag[AEAD_TAG_BYTES])
+/* Absorbs what still waits of one or two packets and computes their tags. */
+static void packets_finish_poly(struct workspace *ws, uint32_t first, uint32_t count)
 {
-    poly1305_blocks(&packet->poly, packet->feed.data, packet->feed.blocks);
-    packet->feed.blocks = 0;
-    if (packet->tail != NULL)
-        poly1305_padded(&packet->poly, packet->tail, packet->length % POLY1305_BLOCK_BYTES);
-    poly1305_lengths(&packet->poly, packet->item->aad_length, packet->length);
-    poly1305_final(&packet->poly, tag);
+    struct packet *packet = &ws->packets[first];
+    size_t common = 0;
+    if (count == 2)
+        common =
+            packet[0].feed.blocks < packet[1].feed.blocks ? packet[0].feed.blocks : packet[1].feed.blocks;
+    if (common > 0) {
+        struct aead_feed *a = &packet[0].feed, *b = &packet[1].feed;
+        poly1305_blocks_of_two(a->poly, a->data, b->poly, b->data, common);
+        a->data += common * POLY1305_BLOCK_BYTES;
+        b->data += common * POLY1305_BLOCK_BYTES;
+        a->blocks -= common;
+        b->blocks -= common;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        struct aead_feed *feed = &packet[i].feed;
+        poly1305_blocks(feed->poly, feed->data, feed->blocks);
+        feed->blocks = 0;
+        if (packet[i].tail != NULL)
+            poly1305_padded(feed->poly, packet[i].tail, packet[i].length % POLY1305_BLOCK_BYTES);
+        poly1305_lengths(feed->poly, packet[i].item->aad_length, packet[i].length);
+        poly1305_final(feed->poly, ws->tags[i]);
+    }
 }
 
 /* --- cipher --- */
@@ -160,20 +224,22 @@ static void xor_bytes(uint8_t *destination, const uint8_t *source, const uint8_t
         destination[i] = source[i] ^ keystream[i];
 }
 
-/* Encrypts or decrypts the body.  `other` is a feed of another packet to be absorbed meanwhile.  With `seal`,
- * the packet's own output is absorbed too: through its feed when `contiguous`, else piece by piece. */
-static void packet_body(struct workspace *ws, struct packet *packet, struct aead_feed *other, bool seal,
-                        bool contiguous, const struct aead_core *core)
+/* Encrypts or decrypts the body; the packets that wait are absorbed meanwhile.  With `seal`, the packet's own
+ * output is absorbed too: through its feed when `contiguous`, else piece by piece. */
+static void packet_body(struct workspace *ws, struct packet *packet, bool seal, bool contiguous,
+                        const struct aead_core *core)
 {
     const size_t group = group_bytes(core);
     struct aead_run *run = &ws->run;
     size_t groups = packet->body_groups;
 
+    if (groups == 0)
+        return;
     run->key = packet->item->key;
     store_le32(run->counter_nonce, 1);
     __builtin_memcpy(run->counter_nonce + 4, packet->item->nonce, AEAD_NONCE_BYTES);
-    run->feed[0] = other;
-    run->feed[1] = seal && contiguous ? &packet->feed : &ws->empty_feed;
+    choose_feeds(ws, run->feeds, AEAD_FEEDS - 1, core);
+    run->feeds[AEAD_FEEDS - 1] = seal && contiguous ? &packet->feed : &ws->empty_feed;
     run->produced_blocks = seal && contiguous ? group / POLY1305_BLOCK_BYTES : 0;
 
     while (groups > 0) {
@@ -219,9 +285,9 @@ static void packet_body(struct workspace *ws, struct packet *packet, struct aead
 }
 
 /* Encrypts or decrypts the tail with pooled keystream; the output is absorbed with `seal`. */
-static void packet_tail(struct workspace *ws, struct packet *packet, const uint8_t *keystream, bool seal,
-                        bool contiguous)
+static void packet_tail(struct workspace *ws, struct packet *packet, bool seal, bool contiguous)
 {
+    const uint8_t *keystream = packet->pooled + CHACHA20_BLOCK_BYTES;
     size_t length = packet->tail_bytes;
     const uint8_t *source = ws->bounce;
     uint8_t *destination = ws->bounce;
@@ -253,32 +319,49 @@ static void packet_tail(struct workspace *ws, struct packet *packet, const uint8
 
 /* --- seal --- */
 
-/* The tag goes behind the ciphertext, where the destination cursor stands. */
-static void packet_finish_seal(struct workspace *ws, struct packet *packet)
+/* Packets of a pair: two, or one at the end. */
+static uint32_t pair_size(const struct workspace *ws, uint32_t first)
 {
-    packet_finish_poly(packet, ws->tag);
-    segment_cursor_write(&packet->destination, ws->tag, AEAD_TAG_BYTES);
-    packet->item->ok = true;
+    uint32_t left = ws->packet_count - first;
+    return left < 2 ? left : 2;
+}
+
+/* The tags go behind the ciphertexts, where the destination cursors stand. */
+static void pair_finish_seal(struct workspace *ws, uint32_t first)
+{
+    uint32_t count = pair_size(ws, first);
+    packets_finish_poly(ws, first, count);
+    for (uint32_t i = 0; i < count; i++) {
+        struct packet *packet = &ws->packets[first + i];
+        segment_cursor_write(&packet->destination, ws->tags[i], AEAD_TAG_BYTES);
+        packet->item->ok = true;
+    }
 }
 
 static void seal_portion(struct workspace *ws, const struct aead_core *core)
 {
-    /* The last packet's ciphertext is absorbed while the next one is encrypted. */
-    struct packet *previous = NULL;
-    for (uint32_t p = 0; p < ws->packet_count; p++) {
-        struct packet *packet = &ws->packets[p];
-        bool contiguous = segment_cursor_contiguous(&packet->destination) >= packet->length;
-        packet_start_poly(ws, p);
-        if (contiguous)
-            packet->feed.data = packet->length > 0 ? segment_cursor_data(&packet->destination) : NULL;
-        packet_body(ws, packet, previous != NULL ? &previous->feed : &ws->empty_feed, true, contiguous, core);
-        packet_tail(ws, packet, ws->pooled[p] + CHACHA20_BLOCK_BYTES, true, contiguous);
-        if (previous != NULL)
-            packet_finish_seal(ws, previous);
-        previous = packet;
+    /* One pair's ciphertext is absorbed while the next one is encrypted. */
+    for (uint32_t pair = 0; pair < ws->packet_count; pair += 2) {
+        ws->absorb_first = pair < 2 ? 0 : pair - 2;
+        ws->absorb_end = pair;
+        pool_until(ws, pair + 2, core);
+        for (uint32_t p = pair; p < pair + pair_size(ws, pair); p++) {
+            struct packet *packet = &ws->packets[p];
+            bool contiguous = segment_cursor_contiguous(&packet->destination) >= packet->length;
+            packet_start_poly(ws, p);
+            if (contiguous)
+                packet->feed.data = packet->length > 0 ? segment_cursor_data(&packet->destination) : NULL;
+            packet_body(ws, packet, true, contiguous, core);
+            packet_tail(ws, packet, true, contiguous);
+            /* Later, the pair before is enough, and its two are to end together. */
+            if (pair == 0)
+                ws->absorb_end = p + 1;
+        }
+        if (pair > 0)
+            pair_finish_seal(ws, pair - 2);
     }
-    if (previous != NULL)
-        packet_finish_seal(ws, previous);
+    if (ws->packet_count > 0)
+        pair_finish_seal(ws, (ws->packet_count - 1) & ~1u);
 }
 
 /* --- open --- */
@@ -307,43 +390,60 @@ static void packet_start_open(struct workspace *ws, uint32_t p)
     }
 }
 
-static bool packet_verify(struct workspace *ws, struct packet *packet)
+static void pair_verify(struct workspace *ws, uint32_t first)
 {
-    uint8_t received[AEAD_TAG_BYTES];
-    struct segment_cursor cursor = packet->source;
-    segment_cursor_skip(&cursor, packet->length);
-    segment_cursor_read(&cursor, received, sizeof received);
-    packet_finish_poly(packet, ws->tag);
-    return secure_equal(ws->tag, received, sizeof received);
+    uint32_t count = pair_size(ws, first);
+    packets_finish_poly(ws, first, count);
+    for (uint32_t i = 0; i < count; i++) {
+        struct packet *packet = &ws->packets[first + i];
+        uint8_t received[AEAD_TAG_BYTES];
+        struct segment_cursor cursor = packet->source;
+        segment_cursor_skip(&cursor, packet->length);
+        segment_cursor_read(&cursor, received, sizeof received);
+        packet->item->ok = secure_equal(ws->tags[i], received, sizeof received);
+    }
+}
+
+static void pair_start_open(struct workspace *ws, uint32_t first)
+{
+    ws->absorb_first = first;
+    ws->absorb_end = first + pair_size(ws, first);
+    for (uint32_t p = first; p < ws->absorb_end; p++)
+        packet_start_open(ws, p);
 }
 
 static void open_portion(struct workspace *ws, const struct aead_core *core)
 {
-    /* While one verified packet is decrypted, the next one's ciphertext is absorbed. */
-    for (uint32_t p = 0; p < ws->packet_count; p++) {
-        struct packet *packet = &ws->packets[p];
-        if (p == 0)
-            packet_start_open(ws, 0);
-        packet->item->ok = packet_verify(ws, packet);
-
-        struct aead_feed *next = &ws->empty_feed;
-        if (p + 1 < ws->packet_count) {
-            packet_start_open(ws, p + 1);
-            next = &ws->packets[p + 1].feed;
-        }
-        if (packet->item->ok) {
-            packet_body(ws, packet, next, false, false, core);
-            packet_tail(ws, packet, ws->pooled[p] + CHACHA20_BLOCK_BYTES, false, false);
+    if (ws->packet_count == 0)
+        return;
+    ws->absorb_first = ws->absorb_end = 0;
+    pool_until(ws, 2, core);
+    pair_start_open(ws, 0);
+    /* While one verified pair is decrypted, the next one's ciphertext is absorbed. */
+    for (uint32_t pair = 0; pair < ws->packet_count; pair += 2) {
+        uint32_t end = pair + pair_size(ws, pair);
+        pool_until(ws, pair + 4, core);
+        pair_verify(ws, pair);
+        ws->absorb_first = ws->absorb_end = end;
+        if (end < ws->packet_count)
+            pair_start_open(ws, end);
+        for (uint32_t p = pair; p < end; p++) {
+            struct packet *packet = &ws->packets[p];
+            if (packet->item->ok) {
+                packet_body(ws, packet, false, false, core);
+                packet_tail(ws, packet, false, false);
+            }
         }
     }
 }
 
 /* --- batches --- */
 
-/* Overwrites what the cores and inlined functions below may have spilled to the stack. */
+/* Overwrites what the cores and inlined functions below may have left on the stack, keys among it. */
+#define STACK_USED_BYTES 3072
 __attribute__((noinline)) static void scrub_stack(void)
 {
-    uint8_t spilled[1152];
+    uint8_t spilled[STACK_USED_BYTES];
     secure_zero(spilled, sizeof spilled);
 }
 
@@ -352,7 +452,7 @@ static size_t process_batch(struct aead_item *items, size_t count, struct aead_w
 {
     struct workspace *ws = (struct workspace *)workspace->opaque;
     const struct aead_core *core = selected_core;
-    size_t succeeded = 0;
+    size_t succeeded = 0, pool_used = 0;
 
     __builtin_memset(&ws->empty_poly, 0, sizeof ws->empty_poly);
     ws->empty_feed = (struct aead_feed){.poly = &ws->empty_poly};
@@ -366,7 +466,9 @@ static size_t process_batch(struct aead_item *items, size_t count, struct aead_w
             if (packet_prepare(&ws->packets[ws->packet_count], item, seal, core))
                 ws->packet_count++;
         }
-        pool_keystream(ws, core);
+        size_t pooled = pool_lay_out(ws);
+        if (pooled > pool_used)
+            pool_used = pooled;
         if (seal)
             seal_portion(ws, core);
         else
@@ -376,7 +478,7 @@ static size_t process_batch(struct aead_item *items, size_t count, struct aead_w
     }
 
     size_t used = count < PORTION_ITEMS ? count : PORTION_ITEMS;
-    secure_zero(ws->pooled, used * sizeof ws->pooled[0]);
+    secure_zero(ws->pool, pool_used);
     secure_zero(ws->packets, used * sizeof ws->packets[0]);
     secure_zero(ws->bounce, sizeof *ws - offsetof(struct workspace, bounce));
     scrub_stack();

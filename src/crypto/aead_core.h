@@ -26,6 +26,10 @@ struct aead_feed {
     size_t blocks;
 };
 
+/* The feeds that a core chooses from, in the order of preference: it absorbs the first two that hold enough
+ * for it, an even and bounded number of blocks; what is left stays in the feed. */
+#define AEAD_FEEDS 3
+
 /* A stretch of one packet: `groups` times (lanes * 64) contiguous bytes. */
 struct aead_run {
     const uint8_t *key;
@@ -33,10 +37,9 @@ struct aead_run {
     const uint8_t *source;
     uint8_t *destination; /* equal to source or not overlapping */
     size_t groups;
-    /* What is absorbed on the way: the first feed that still has two blocks, an even and bounded number per
-     * group; what is left stays in the feed.  feed[1] may be the run's own output: it grows by
-     * produced_blocks after each group. */
-    struct aead_feed *feed[2];
+    /* What is absorbed on the way.  The last feed may be the run's own output: it grows by produced_blocks
+     * after each group. */
+    struct aead_feed *feeds[AEAD_FEEDS];
     size_t produced_blocks;
 };
 
@@ -46,8 +49,8 @@ struct aead_core {
     uint32_t lanes;
     uint32_t few_lanes;
     /* Computes `lanes` keystream blocks of arbitrary packets. */
-    void (*keystream)(const struct aead_lane *lanes);
-    /* The same for few_lanes blocks, in less time. */
+    void (*keystream)(const struct aead_lane *lanes, struct aead_feed *const feeds[AEAD_FEEDS]);
+    /* The same for few_lanes blocks, in less time, without absorbing anything. */
     void (*keystream_few)(const struct aead_lane *lanes);
     /* Encrypts or decrypts a run; advances counter, pointers and feeds. */
     void (*run)(struct aead_run *run);
