@@ -4,6 +4,7 @@
 #include "control.h"
 #include "crypto/cpu_features.h"
 #include "crypto/self_test.h"
+#include "crypto/x25519_batch.h"
 #include "driver.h"
 #include "epoch.h"
 #include "memory.h"
@@ -117,6 +118,7 @@ INIT_SECTION static NTSTATUS driver_initialize(void)
     /* SSSE3 works in the XMM registers, which are ours without saving anything; wider cores are not in use
      * yet. */
     cpu_features_use(cpu_features_detect() & CPU_FEATURE_SSSE3);
+    x25519_batch_use(cpu_features_detect()); /* responder.c saves the state */
     struct workspace *workspace = workspace_acquire();
     const char *failed = workspace ? crypto_self_test(&workspace->aead) : NULL;
     if (!workspace || failed) {

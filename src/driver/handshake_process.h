@@ -8,12 +8,16 @@
 struct handshake_message {
     LIST_ENTRY link;
     uint32_t length;
+    uint32_t waiting; /* messages queued when this one was taken, it included; decides about load */
     uint32_t ifindex;
     SOCKADDR_INET from, to;
     uint8_t bytes[MESSAGE_INITIATION_BYTES];
 };
 
-/* `waiting`: messages queued when this one was taken, it included; decides about load.  PASSIVE_LEVEL. */
-void handshake_process(struct adapter *adapter, const struct handshake_message *message, uint32_t waiting);
+struct responder;
+
+/* Up to RESPONDER_BATCH messages (responder.h), with the working memory of the worker.  PASSIVE_LEVEL. */
+void handshake_process(struct adapter *adapter, struct responder *responder,
+                       struct handshake_message *const messages[], uint32_t count);
 /* Makes and sends an initiation unless the last one is too recent.  PASSIVE_LEVEL. */
 void handshake_send_initiation(struct peer *peer);

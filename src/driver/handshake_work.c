@@ -4,15 +4,14 @@
 #include "handshake_process.h"
 #include "memory.h"
 #include "nt/rtl.h"
+#include "responder.h"
 
 #define HANDSHAKE_WORKERS_MAX 4
-
-/* Messages handled in one go before the worker lets others have its thread. */
-#define HANDSHAKE_BURST 8
 
 struct handshake_worker {
     struct work work;
     struct adapter *adapter;
+    struct responder *responder;
 };
 
 struct handshake_queue {
@@ -24,32 +23,47 @@ struct handshake_queue {
     struct handshake_worker workers[HANDSHAKE_WORKERS_MAX];
 };
 
-static struct handshake_message *queue_take(struct handshake_queue *queue, uint32_t *waiting)
+/* Takes the messages that one worker handles together: its share of what waits, so that none idles.  Returns
+ * how many. */
+static uint32_t queue_take(struct handshake_queue *queue, struct handshake_message *messages[RESPONDER_BATCH])
 {
-    struct handshake_message *message = NULL;
     KIRQL irql = KeAcquireSpinLockRaiseToDpc(&queue->lock);
-    *waiting = queue->count;
-    if (queue->count) {
-        message = CONTAINING_RECORD(RemoveHeadList(&queue->messages), struct handshake_message, link);
-        queue->count--;
+    uint32_t count = (queue->count + queue->worker_count - 1) / queue->worker_count;
+    if (count > RESPONDER_BATCH)
+        count = RESPONDER_BATCH;
+    for (uint32_t i = 0; i < count; i++) {
+        messages[i] = CONTAINING_RECORD(RemoveHeadList(&queue->messages), struct handshake_message, link);
+        messages[i]->waiting = queue->count--;
     }
     KeReleaseSpinLock(&queue->lock, irql);
-    return message;
+    return count;
 }
 
+static void messages_free(struct handshake_message *const messages[], uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        memory_free(MEMORY_HANDSHAKE, messages[i], sizeof(*messages[i]));
+}
+
+/* One batch, then others may have the thread. */
 static void worker_run(struct work *work)
 {
     struct handshake_worker *worker = CONTAINING_RECORD(work, struct handshake_worker, work);
-    struct handshake_queue *queue = worker->adapter->handshakes;
-    uint32_t waiting = 0;
-    for (uint32_t i = 0; i < HANDSHAKE_BURST; i++) {
-        struct handshake_message *message = queue_take(queue, &waiting);
-        if (!message)
-            return;
-        handshake_process(worker->adapter, message, waiting);
-        memory_free(MEMORY_HANDSHAKE, message, sizeof(*message));
-    }
+    struct handshake_message *messages[RESPONDER_BATCH];
+    uint32_t count = queue_take(worker->adapter->handshakes, messages);
+    if (!count)
+        return;
+    handshake_process(worker->adapter, worker->responder, messages, count);
+    messages_free(messages, count);
     work_queue(WORK_HANDSHAKE, work);
+}
+
+static void queue_free(struct adapter *adapter)
+{
+    for (uint32_t i = 0; i < HANDSHAKE_WORKERS_MAX; i++)
+        responder_free(adapter->handshakes->workers[i].responder);
+    memory_free(MEMORY_ADAPTER, adapter->handshakes, sizeof(*adapter->handshakes));
+    adapter->handshakes = NULL;
 }
 
 NTSTATUS handshake_work_initialize(struct adapter *adapter)
@@ -60,13 +74,18 @@ NTSTATUS handshake_work_initialize(struct adapter *adapter)
     KeInitializeSpinLock(&queue->lock);
     InitializeListHead(&queue->messages);
     queue->worker_count = driver.cpus < HANDSHAKE_WORKERS_MAX ? driver.cpus : HANDSHAKE_WORKERS_MAX;
+    adapter->handshakes = queue;
     for (uint32_t i = 0; i < queue->worker_count; i++) {
         queue->workers[i].adapter = adapter;
         work_initialize(&queue->workers[i].work, worker_run);
+        queue->workers[i].responder = responder_create();
+        if (!queue->workers[i].responder) {
+            queue_free(adapter);
+            return STATUS_INSUFFICIENT_RESOURCES;
+        }
     }
     cookie_checker_init(&adapter->cookie_checker);
     under_load_init(&adapter->under_load);
-    adapter->handshakes = queue;
     return STATUS_SUCCESS;
 }
 
@@ -76,17 +95,16 @@ void handshake_work_uninitialize(struct adapter *adapter)
         return;
     handshake_work_drain(adapter);
     cookie_checker_wipe(&adapter->cookie_checker);
-    memory_free(MEMORY_ADAPTER, adapter->handshakes, sizeof(*adapter->handshakes));
-    adapter->handshakes = NULL;
+    queue_free(adapter);
 }
 
 void handshake_work_drain(struct adapter *adapter)
 {
     struct handshake_queue *queue = adapter->handshakes;
-    struct handshake_message *message;
-    uint32_t waiting;
-    while ((message = queue_take(queue, &waiting)) != NULL)
-        memory_free(MEMORY_HANDSHAKE, message, sizeof(*message));
+    struct handshake_message *messages[RESPONDER_BATCH];
+    uint32_t count;
+    while ((count = queue_take(queue, messages)) != 0)
+        messages_free(messages, count);
     for (uint32_t i = 0; i < queue->worker_count; i++)
         work_drain(&queue->workers[i].work);
 }

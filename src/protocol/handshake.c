@@ -145,8 +145,27 @@ out:
     return result;
 }
 
+void initiation_prepare(struct x25519_job *job, const struct identity *identity,
+                        const struct message_initiation *message)
+{
+    *job = (struct x25519_job){.scalar = identity->private_key, .point = message->ephemeral};
+}
+
 enum handshake_result initiation_open(struct initiation *initiation, const struct identity *identity,
                                       const struct message_initiation *message)
+{
+    struct x25519_job job, *jobs[] = {&job};
+    initiation_prepare(&job, identity, message);
+    if (identity->present)
+        x25519_batch(jobs, 1);
+    enum handshake_result result = initiation_open_prepared(initiation, identity, message, &job);
+    secure_zero(&job, sizeof(job));
+    return result;
+}
+
+enum handshake_result initiation_open_prepared(struct initiation *initiation, const struct identity *identity,
+                                               const struct message_initiation *message,
+                                               const struct x25519_job *job)
 {
     uint8_t key[32];
     enum handshake_result result = HANDSHAKE_NO_IDENTITY;
@@ -154,12 +173,12 @@ enum handshake_result initiation_open(struct initiation *initiation, const struc
     __builtin_memset(initiation, 0, sizeof(*initiation));
     if (!identity->present)
         return result;
+    if (!job->valid)
+        return HANDSHAKE_BAD_KEY;
 
     begin(&initiation->symmetric, identity->public_key);
     mix_ephemeral(&initiation->symmetric, message->ephemeral);
-    result = HANDSHAKE_BAD_KEY;
-    if (!symmetric_mix_dh_key(&initiation->symmetric, key, identity->private_key, message->ephemeral))
-        goto out;
+    symmetric_mix_key(&initiation->symmetric, key, job->out, sizeof(job->out));
     result = HANDSHAKE_AUTHENTICATION_FAILED;
     if (!symmetric_open(&initiation->symmetric, initiation->remote_static, message->encrypted_static,
                         sizeof(message->encrypted_static), key))
@@ -224,25 +243,54 @@ out:
     return result;
 }
 
+void response_prepare(struct response_keys *keys, const struct handshake *handshake,
+                      const uint8_t random[PRIVATE_KEY_BYTES])
+{
+    __builtin_memcpy(keys->ephemeral_private, random, sizeof(keys->ephemeral_private));
+    x25519_clamp(keys->ephemeral_private);
+    COPY(keys->remote_ephemeral, handshake->remote_ephemeral);
+    COPY(keys->remote_static, handshake->remote_static);
+    keys->public_key = (struct x25519_job){.scalar = keys->ephemeral_private, .point = x25519_base_point};
+    keys->ephemeral_ephemeral =
+        (struct x25519_job){.scalar = keys->ephemeral_private, .point = keys->remote_ephemeral};
+    keys->static_ephemeral =
+        (struct x25519_job){.scalar = keys->ephemeral_private, .point = keys->remote_static};
+}
+
 enum handshake_result handshake_create_response(struct handshake *handshake, uint32_t local_index,
                                                 const uint8_t random[PRIVATE_KEY_BYTES],
                                                 struct message_response *message)
 {
     if (handshake->state != HANDSHAKE_CONSUMED_INITIATION)
         return HANDSHAKE_WRONG_STATE;
+    struct response_keys keys;
+    struct x25519_job *jobs[] = {&keys.public_key, &keys.ephemeral_ephemeral, &keys.static_ephemeral};
+    response_prepare(&keys, handshake, random);
+    x25519_batch(jobs, sizeof(jobs) / sizeof(jobs[0]));
+    enum handshake_result result = handshake_create_response_prepared(handshake, local_index, &keys, message);
+    secure_zero(&keys, sizeof(keys));
+    return result;
+}
+
+enum handshake_result handshake_create_response_prepared(struct handshake *handshake, uint32_t local_index,
+                                                         const struct response_keys *keys,
+                                                         struct message_response *message)
+{
+    if (handshake->state != HANDSHAKE_CONSUMED_INITIATION ||
+        !secure_equal(handshake->remote_ephemeral, keys->remote_ephemeral, PUBLIC_KEY_BYTES))
+        return HANDSHAKE_WRONG_STATE;
+    const struct x25519_job *ee = &keys->ephemeral_ephemeral, *se = &keys->static_ephemeral;
+    if (!ee->valid || !se->valid)
+        return HANDSHAKE_BAD_KEY;
 
     struct symmetric_state state = handshake->symmetric;
-    uint8_t ephemeral_private[PRIVATE_KEY_BYTES], key[32] = {0};
+    uint8_t key[32];
     struct message_response made = {0};
-    enum handshake_result result = HANDSHAKE_BAD_KEY;
 
-    __builtin_memcpy(ephemeral_private, random, sizeof(ephemeral_private));
-    x25519_clamp(ephemeral_private);
-    x25519_base(made.ephemeral, ephemeral_private);
+    COPY(made.ephemeral, keys->public_key.out);
     mix_ephemeral(&state, made.ephemeral);
-    if (!symmetric_mix_dh(&state, ephemeral_private, handshake->remote_ephemeral) ||
-        !symmetric_mix_dh(&state, ephemeral_private, handshake->remote_static))
-        goto out;
+    symmetric_mix_chaining_key(&state, ee->out, sizeof(ee->out));
+    symmetric_mix_chaining_key(&state, se->out, sizeof(se->out));
     symmetric_mix_psk(&state, key, handshake->preshared_key);
     symmetric_seal(&state, made.encrypted_nothing, NULL, 0, key);
 
@@ -254,13 +302,10 @@ enum handshake_result handshake_create_response(struct handshake *handshake, uin
     handshake->symmetric = state;
     handshake->local_index = local_index;
     handshake->state = HANDSHAKE_CREATED_RESPONSE;
-    result = HANDSHAKE_OK;
-out:
     secure_zero(&state, sizeof(state));
-    secure_zero(ephemeral_private, sizeof(ephemeral_private));
     secure_zero(key, sizeof(key));
     stack_erase();
-    return result;
+    return HANDSHAKE_OK;
 }
 
 enum handshake_result handshake_consume_response(struct handshake *handshake, const struct identity *identity,

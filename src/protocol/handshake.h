@@ -4,6 +4,8 @@
  * Initiator: handshake_create_initiation, (network), handshake_consume_response, handshake_begin_session.
  * Responder: initiation_open, (look the peer up by static key), handshake_consume_initiation,
  *            handshake_create_response, handshake_begin_session.
+ * The responder's two steps with Diffie-Hellman exist twice: whole, and with the multiplications left to the
+ * caller, who may do those of several handshakes together (x25519_batch.h).
  * MACs (mac1, mac2) are the business of cookie.h: messages made here leave them zero, and those consumed here
  * were checked before.
  *
@@ -16,6 +18,7 @@
  * session return it as the "released index" (INDEX_NONE: none): the caller removes it from the table. */
 #pragma once
 
+#include "crypto/x25519_batch.h"
 #include "protocol/identity.h"
 #include "protocol/messages.h"
 #include "protocol/session.h"
@@ -116,6 +119,14 @@ enum handshake_result handshake_create_initiation(struct handshake *handshake,
 enum handshake_result initiation_open(struct initiation *initiation, const struct identity *identity,
                                       const struct message_initiation *message);
 
+/* The same in two parts: the multiplication to do, whose pointers go into the identity and the message, and
+ * the rest, once it is done.  The caller wipes the job. */
+void initiation_prepare(struct x25519_job *job, const struct identity *identity,
+                        const struct message_initiation *message);
+enum handshake_result initiation_open_prepared(struct initiation *initiation, const struct identity *identity,
+                                               const struct message_initiation *message,
+                                               const struct x25519_job *job);
+
 /* Erases a half-consumed initiation that found no peer. */
 void initiation_clear(struct initiation *initiation);
 
@@ -132,6 +143,24 @@ enum handshake_result handshake_consume_initiation(struct handshake *handshake, 
 enum handshake_result handshake_create_response(struct handshake *handshake, uint32_t local_index,
                                                 const uint8_t random[PRIVATE_KEY_BYTES],
                                                 struct message_response *message);
+
+/* What a response needs beside the handshake's state: the ephemeral key and three multiplications (the public
+ * key, ee, se), whose pointers go into the struct itself: it is not moved.  Secret: the caller wipes it. */
+struct response_keys {
+    uint8_t ephemeral_private[PRIVATE_KEY_BYTES];
+    uint8_t remote_ephemeral[PUBLIC_KEY_BYTES], remote_static[PUBLIC_KEY_BYTES];
+    struct x25519_job public_key, ephemeral_ephemeral, static_ephemeral;
+};
+
+/* handshake_create_response in two parts.  The first takes what the jobs need out of a handshake that has
+ * just consumed an initiation.  Between the two, while the jobs are done, the handshake may be used
+ * otherwise: if it then is no longer that of the same initiation the second part gives HANDSHAKE_WRONG_STATE.
+ */
+void response_prepare(struct response_keys *keys, const struct handshake *handshake,
+                      const uint8_t random[PRIVATE_KEY_BYTES]);
+enum handshake_result handshake_create_response_prepared(struct handshake *handshake, uint32_t local_index,
+                                                         const struct response_keys *keys,
+                                                         struct message_response *message);
 
 /* Initiator, second message.  HANDSHAKE_OK, _NO_IDENTITY, _WRONG_STATE, _WRONG_INDEX, _BAD_KEY,
  * _AUTHENTICATION_FAILED; on failure the handshake under way is as before and still waits for its response.

@@ -9,7 +9,7 @@
 #include "check.h"
 #include "cpu_paths.h"
 #include "crypto/chacha20poly1305.h"
-#include "crypto/x25519.h"
+#include "crypto/x25519_batch.h"
 #include "crypto/xchacha20poly1305.h"
 #include "hex.h"
 
@@ -80,6 +80,13 @@ static void x25519_case(struct json_object *test)
     bool nonzero = x25519(out, private_key, public_key);
     CHECK_MSG(hex_equal(out, 32, text(test, "shared")), "case %d", id);
     CHECK_MSG(nonzero == (memcmp(out, zero, 32) != 0), "case %d", id);
+
+    if (!x25519_batch_is_wide())
+        return;
+    static struct x25519_workspace workspace;
+    struct x25519_job job = {.scalar = private_key, .point = public_key}, *jobs[] = {&job};
+    x25519_batch_wide(&workspace, jobs, 1);
+    CHECK_MSG(job.valid == nonzero && memcmp(job.out, out, 32) == 0, "wide, case %d", id);
 }
 
 static void run_file(const char *directory, const char *name, int kind)
@@ -122,6 +129,9 @@ int main(int argc, char **argv)
     FOR_EACH_CPU_PATH(i)
     run_file(argv[1], "chacha20_poly1305_test.json", 0);
     run_file(argv[1], "xchacha20_poly1305_test.json", 1);
+    x25519_batch_use(cpu_features_detect());
+    if (!x25519_batch_is_wide())
+        CHECK_SKIP("this processor has no %s", "AVX-512 with IFMA");
     run_file(argv[1], "x25519_test.json", 2);
     int status = check_summary();
     return check_passed == 0 && check_failed == 0 ? 0 : status;
