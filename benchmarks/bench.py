@@ -14,8 +14,8 @@ import sys
 from wyrmbench import figures, machine, runner, subjects
 from netlab import LabError  # found by way of wyrmbench
 
-# rounds, then seconds of one TCP run, of one UDP run, of one step of the paced search, echo requests
-LENGTHS = {"quick": (5, 1, 0.6, 0.3, 150), "full": (9, 4, 2, 0.6, 400)}
+# rounds, then seconds of one TCP run, of one UDP run, of one step of the paced search, echo requests, handshakes of each peer
+LENGTHS = {"quick": (5, 1, 0.6, 0.3, 150, 1), "full": (9, 4, 2, 0.6, 400, 2)}
 PACED_LIMIT, PACED_LIMIT_GSO = 400_000, 4_000_000  # packets/s, above what one sender manages
 FEW_ROUNDS = 5
 
@@ -38,7 +38,7 @@ def arguments():
     parser.add_argument("--html", metavar="FILE", help="write the report there: one file with plots, nothing else needed")
     parser.add_argument("--from-json", metavar="FILE", help="measure nothing, show and draw the figures of an earlier --json")
     options = parser.parse_args()
-    rounds, seconds, udp_seconds, paced_seconds, pings = LENGTHS[options.length]
+    rounds, seconds, udp_seconds, paced_seconds, pings, passes = LENGTHS[options.length]
     options.rounds = rounds if options.rounds is None else options.rounds
     seconds = seconds if options.seconds is None else options.seconds
     if options.rounds < 1 or seconds < 1:
@@ -55,6 +55,7 @@ def arguments():
             parser.error(f"--test: unknown test '{test}' (see --list)")
     options.tests = [test for test in runner.TESTS if test in options.chosen or not options.chosen]
     options.settings = {"seconds": seconds, "udp_seconds": udp_seconds, "paced_seconds": paced_seconds, "pings": pings,
+                        "handshake_passes": passes,
                         "paced_limit": PACED_LIMIT, "paced_limit_gso": PACED_LIMIT_GSO}
     return parser, options
 
