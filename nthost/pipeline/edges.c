@@ -22,7 +22,7 @@ static const uint8_t machine_address[4] = PIPELINE_ADDRESS;
 struct tun {
     char name[16];
     uint32_t ifindex, mtu, ipv6_mtu;
-    bool segmentation, up;
+    bool segmentation, up, paused;
     tun_receive *receive;
     void *context;
     uint64_t packets, bytes, writes;
@@ -90,11 +90,10 @@ static bool memory_tun_accepts_segments(const struct tun *tun)
     return tun->segmentation;
 }
 
-/* The benchmark sends when it wants to; a driver that holds too much is seen by what it has not sent. */
+/* The benchmark asks before it sends. */
 static void memory_tun_pause_reading(struct tun *tun, bool paused)
 {
-    (void)tun;
-    (void)paused;
+    __atomic_store_n(&tun->paused, paused, __ATOMIC_RELAXED);
 }
 
 static int memory_tun_write(struct tun *tun, const struct tun_packet *header, const struct iovec *iov,
@@ -115,6 +114,11 @@ static int memory_tun_write(struct tun *tun, const struct tun_packet *header, co
 void edges_tun_send(struct tun *tun, struct tun_packet *packets, unsigned count)
 {
     tun->receive(tun->context, packets, count);
+}
+
+bool edges_tun_paused(const struct tun *tun)
+{
+    return __atomic_load_n(&tun->paused, __ATOMIC_RELAXED);
 }
 
 uint64_t edges_tun_packets(const struct tun *tun, uint64_t *bytes, uint64_t *writes)

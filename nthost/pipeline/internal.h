@@ -23,6 +23,7 @@ void gates_install_socket(void *receive_context);
 /* edges.c */
 void edges_use(void);
 void edges_tun_send(struct tun *tun, struct tun_packet *packets, unsigned count);
+bool edges_tun_paused(const struct tun *tun);
 uint64_t edges_tun_packets(const struct tun *tun, uint64_t *bytes, uint64_t *writes);
 
 /* sockets.c: `port` in network order */

@@ -203,6 +203,11 @@ void pipeline_send(struct pipeline_adapter *adapter, const struct pipeline_packe
     }
 }
 
+bool pipeline_holds_too_much(const struct pipeline_adapter *adapter)
+{
+    return edges_tun_paused(ndis_adapter_tun(adapter->ndis));
+}
+
 uint32_t pipeline_deliver(uint16_t port)
 {
     return sockets_deliver(__builtin_bswap16(port));

@@ -46,6 +46,8 @@ struct pipeline_packet {
 };
 /* One burst: one chain of NBLs, one call into the driver unless the host has to cut. */
 void pipeline_send(struct pipeline_adapter *adapter, const struct pipeline_packet *packets, unsigned count);
+/* The driver holds so much that a host would send no more now (back-pressure). */
+bool pipeline_holds_too_much(const struct pipeline_adapter *adapter);
 /* Gives everything that waits at an IPv4 port (host order) to the driver, one call for at most 4 coalesced
  * runs.  Returns how many datagrams that were. */
 uint32_t pipeline_deliver(uint16_t port);
