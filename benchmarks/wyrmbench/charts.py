@@ -185,3 +185,30 @@ def percentiles(title, palette, series, unit, width=WIDTH):
         canvas.line(x + 4, y, width - right + 10, at, "leader")
         canvas.text(width - right + 14, at + 4, subject, f"name t-{palette.colour(subject)}")
     return canvas.render()
+
+
+def profile(title, groups, unit):
+    """groups: [(name, [(stage, value)])]: where the time goes, a colour for each stage, named above."""
+    left, right, thick, gap = 210, 70, 24, 12
+    stages = list(dict.fromkeys(stage for _, parts in groups for stage, _ in parts))
+    height = 40 + len(groups) * (thick + gap) + 30
+    canvas = Canvas(WIDTH, height, title)
+    at = float(left)
+    for index, stage in enumerate(stages):
+        canvas.bar(at, 4, at + 12, 12, f"c{index % 8}")
+        canvas.text(at + 17, 15, stage, "tick")
+        at += 34 + 7.2 * len(stage)
+    scale = Linear(0, max(sum(value for _, value in parts) for _, parts in groups), left, WIDTH - right)
+    for tick in scale.ticks():
+        canvas.line(scale(tick), 32, scale(tick), height - 26, "grid")
+        canvas.text(scale(tick), height - 8, number(tick) + (f" {unit}" if tick == scale.ticks()[-1] else ""), "tick", "middle")
+    y = 40.0
+    for name, parts in groups:
+        canvas.text(left - 10, y + 16, name, "name", "end")
+        reached = 0.0
+        for stage, value in parts:
+            canvas.bar(scale(reached), y, scale(reached + value) - 1, thick, f"c{stages.index(stage) % 8}", f"{name}, {stage}: {value:.0f} {unit}")
+            reached += value
+        canvas.text(scale(reached) + 8, y + 16, number(reached), "value")
+        y += thick + gap
+    return canvas.render()

@@ -33,12 +33,21 @@ METRICS = {
     "cycles": ("TSC cycles", LOWER),
     "cycles_per_packet": ("TSC cycles", LOWER),
     "cycles_per_packet_open": ("TSC cycles", LOWER),
-    "cycles_per_packet_receive": ("TSC cycles", LOWER),
+    "cycles_per_packet_with_host": ("TSC cycles", LOWER),
     "crypto_cycles_per_packet": ("TSC cycles", LOWER),
-    "crypto_cycles_per_packet_receive": ("TSC cycles", LOWER),
+    "ratio_to_crypto": ("of the crypto alone", LOWER),
+    "ratio_to_crypto_with_host": ("of the crypto alone", LOWER),
 }
 NOT_COMPARED = ("kept", "loss_percent", "of_x25519")
 CRYPTO_BASELINE = "libcrypto"
+
+
+def unit_of(metric):
+    """(unit, better direction); the pipeline's way back and its stages follow their names."""
+    metric = metric.removesuffix("_receive")
+    if metric.endswith("_cycles"):
+        return METRICS["cycles"]
+    return METRICS["pps"] if metric.startswith("pps_") else METRICS.get(metric, ("", HIGHER))
 
 
 class Values:
@@ -59,7 +68,7 @@ class Values:
 
     def add_ready(self, row):
         """A row of a program that forms its own medians."""
-        unit = METRICS.get(row["metric"], ("", HIGHER))[0]
+        unit = unit_of(row["metric"])[0]
         median = row["median"]
         self.ready.append({"subject": row["subject"], "test": row["test"], "metric": row["metric"],
                            "unit": row.get("unit") or unit, "median": median, "min": row.get("min", median),
@@ -76,7 +85,7 @@ def spread(numbers):
 
 
 def rows_of(values):
-    rows = [{"subject": subject, "test": test, "metric": metric, "unit": METRICS[metric][0], **spread(list(rounds.values()))}
+    rows = [{"subject": subject, "test": test, "metric": metric, "unit": unit_of(metric)[0], **spread(list(rounds.values()))}
             for (subject, test, metric), rounds in values.numbers.items()]
     return rows + values.ready
 
@@ -92,7 +101,7 @@ def ratios_of(values, pairs, minimum=1):
             quotients = [mine[number] / theirs[number] for number in mine if theirs.get(number)]
             if len(quotients) >= minimum:
                 ratios.append({"subject": subject, "against": other, "test": test, "metric": metric,
-                               "better": METRICS[metric][1], **spread(quotients)})
+                               "better": unit_of(metric)[1], **spread(quotients)})
     return ratios
 
 
@@ -129,7 +138,7 @@ def document(machine, values, names, rounds):
 
 # ---- on the terminal ----
 LEVELS = ("aead", "x25519", "pipeline", "stage", "scale")
-DETAILS = ("_sender", "_receiver")  # in the JSON, not on the terminal
+DETAILS = ("_sender", "_receiver", "_with_host")  # in the JSON, not on the terminal
 
 
 def table(lines, alignment):
@@ -138,6 +147,10 @@ def table(lines, alignment):
         cells = [cell.ljust(width) if side == "l" else cell.rjust(width)
                  for cell, width, side in zip(line, widths, alignment)]
         print("  ".join(cells).rstrip())
+
+
+def detail(metric):
+    return metric.removesuffix("_receive").endswith(DETAILS) or metric.startswith("stage_")
 
 
 def natural(text):
@@ -169,8 +182,8 @@ def show(result):
     """Medians side by side; everything else is in the JSON."""
     for level in (False, True):
         rows = [row for row in result["rows"]
-                if row["test"].startswith(LEVELS) == level and not row["metric"].endswith(DETAILS)]
+                if row["test"].startswith(LEVELS) == level and not detail(row["metric"])]
         if rows:
             matrix(rows, [row for row in result["ratios"]
-                          if row["test"].startswith(LEVELS) == level and not row["metric"].endswith(DETAILS)])
+                          if row["test"].startswith(LEVELS) == level and not detail(row["metric"])])
             print()

@@ -218,7 +218,20 @@ def pipeline(data):
     return ("The driver alone, in memory", sentence(
         say("From the stack's packet to the datagram the driver spends {0} cycles on 1420 bytes,", number(whole) if whole else None),
         say("{0:.2f} times the crypto.", whole / alone if whole and alone else None)),
-        charts.lines("Driver pipeline", palette, series, "cycles per packet", [x for x, _ in series[0][2]], "bytes"))
+        charts.lines("Driver pipeline", palette, series, "cycles per packet", [x for x, _ in series[0][2]], "bytes", even=True) +
+        stages(data))
+
+
+def stages(data):
+    """Where the driver's time goes, of the smallest and the largest packets."""
+    groups = []
+    for size in (1420, 64):
+        for suffix, way in (("", "sending"), ("_receive", "receiving")):
+            parts = [(metric.removesuffix("_receive")[6:-7], row["median"]) for (_, test, metric), row in data.rows.items()
+                     if test == f"pipeline-{size}" and metric.startswith("stage_") and metric.endswith("_receive") == bool(suffix)]
+            if parts:
+                groups.append((f"{way} {size} bytes", parts))
+    return charts.profile("Stages of the driver", groups, "cycles") if groups else ""
 
 
 def handshakes(data):

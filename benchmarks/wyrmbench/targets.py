@@ -32,6 +32,10 @@ LIMITS = (
     ("wyrm", "tcp1-flood", "kept", "least", 0.85, "of its TCP rate is kept while 20,000 replayed initiations/s arrive"),
     ("wyrm", "tcp1-10000-peers", "kept", "least", 0.95, "of its TCP rate is kept with 10,000 configured peers"),
     ("wyrm", "memory", "peak_rss_mb", "most", 25, "MB of resident memory at most, one peer under load"),
+    ("wyrm", "pipeline-1420", "ratio_to_crypto", "most", 1.35, "times the crypto alone is what the driver spends to send 1420 bytes"),
+    ("wyrm", "pipeline-1420", "ratio_to_crypto_receive", "most", 1.35, "times the crypto alone to receive them"),
+    ("wyrm", "pipeline-64", "ratio_to_crypto", "most", 3, "times the crypto alone to send 64 bytes"),
+    ("wyrm", "pipeline-64", "ratio_to_crypto_receive", "most", 3, "times the crypto alone to receive them"),
     ("wyrm", "handshakes", "of_x25519", "least", 0.9, "of a handshake's CPU time is X25519"),
 )
 

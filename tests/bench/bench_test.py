@@ -71,6 +71,8 @@ def arithmetic(tests):
     values.add(0, "wyrm", "x25519", {"cycles": 90000})
     programs.handshakes_against_x25519(values, 2.5e9)
     tests.equal(round(values.numbers["wyrm", "handshakes", "of_x25519"][0], 3), 0.9, "four X25519 of 36 us in 160 us")
+    tests.equal([figures.unit_of(metric) for metric in ("ratio_to_crypto_receive", "stage_copy_cycles", "stage_copy_cycles_receive")],
+                [("of the crypto alone", "lower"), ("TSC cycles", "lower"), ("TSC cycles", "lower")], "units of the pipeline's metrics")
     return made_up()
 
 
