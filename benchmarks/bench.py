@@ -98,6 +98,8 @@ def main():
                 result = json.load(file)
         else:
             result = measure(options)
+    except KeyboardInterrupt:
+        return 130
     except (LabError, OSError, ValueError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1

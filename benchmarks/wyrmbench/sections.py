@@ -228,7 +228,7 @@ def stages(data):
     for size in (1420, 64):
         for suffix, way in (("", "sending"), ("_receive", "receiving")):
             parts = [(metric.removesuffix("_receive")[6:-7], row["median"]) for (_, test, metric), row in data.rows.items()
-                     if test == f"pipeline-{size}" and metric.startswith("stage_") and metric.endswith("_receive") == bool(suffix)]
+                     if test == f"pipeline-{size}" and metric.startswith("stage_") and metric.endswith("_receive") == bool(suffix) and row["median"] > 0]
             if parts:
                 groups.append((f"{way} {size} bytes", parts))
     return charts.profile("Stages of the driver", groups, "cycles") if groups else ""

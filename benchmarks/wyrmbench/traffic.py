@@ -42,10 +42,11 @@ def tcp_wire_off(tunnel, settings):
 def tcp_flood(tunnel, settings):
     """The rate under the flood, and what part that is of the rate just before."""
     quiet = tunnel.tcp(settings["seconds"])["mbps"]
-    with tunnel.flood():
+    with tunnel.flood() as flood:
         flooded = tunnel.tcp(settings["seconds"])["mbps"]
+        sent = flood.stop()["per_second"]
     time.sleep(1.2)  # nobody is under load any more
-    return {"mbps": flooded, "kept": flooded / quiet if quiet else None}
+    return {"mbps": flooded, "kept": flooded / quiet if quiet else None, "flood_pps": sent}
 
 
 def udp(tunnel, settings, size, gso=False):
