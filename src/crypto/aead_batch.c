@@ -7,6 +7,7 @@
  * two before them (when opening: the two behind them) are absorbed by Poly1305. */
 #include "crypto/aead_batch.h"
 
+#include "crypto/aead_avx512.h"
 #include "crypto/aead_core.h"
 #include "crypto/bytes.h"
 #include "crypto/chacha20.h"
@@ -56,12 +57,17 @@ _Static_assert(sizeof(struct workspace) <= AEAD_WORKSPACE_BYTES, "the public wor
 static const struct aead_core *const cores[] = {&aead_core_sse2, &aead_core_ssse3, &aead_core_avx2};
 static const struct aead_core *selected_core = &aead_core_sse2;
 
+/* Whole portions of ordinary packets are done by AVX-512 code, which has no use for cores. */
+static bool avx512_selected;
+
 uint32_t aead_core_select(uint32_t features)
 {
+    const uint32_t avx512 = CPU_FEATURE_AVX512 | CPU_FEATURE_AVX512_IFMA;
+    avx512_selected = WYRM_HAS_AVX512 && (features & avx512) == avx512;
     for (size_t i = 0; i < sizeof cores / sizeof cores[0]; i++)
         if ((cores[i]->features & ~features) == 0)
             selected_core = cores[i];
-    return selected_core->features;
+    return selected_core->features | (avx512_selected ? avx512 : 0);
 }
 
 static size_t group_bytes(const struct aead_core *core)
@@ -447,8 +453,7 @@ __attribute__((noinline)) static void scrub_stack(void)
     secure_zero(spilled, sizeof spilled);
 }
 
-static size_t process_batch(struct aead_item *items, size_t count, struct aead_workspace *workspace,
-                            bool seal)
+static size_t cores_batch(struct aead_item *items, size_t count, struct aead_workspace *workspace, bool seal)
 {
     struct workspace *ws = (struct workspace *)workspace->opaque;
     const struct aead_core *core = selected_core;
@@ -483,6 +488,39 @@ static size_t process_batch(struct aead_item *items, size_t count, struct aead_w
     secure_zero(ws->bounce, sizeof *ws - offsetof(struct workspace, bounce));
     scrub_stack();
     return succeeded;
+}
+
+#if WYRM_HAS_AVX512
+static size_t avx512_batch(struct aead_item *items, size_t count, struct aead_workspace *workspace, bool seal)
+{
+    struct aead_item *fitting[AEAD_AVX512_ITEMS];
+    size_t succeeded = 0;
+    for (size_t next = 0; next < count;) {
+        size_t fits = 0;
+        for (; next < count && fits < AEAD_AVX512_ITEMS; next++) {
+            struct aead_item *item = &items[next];
+            item->ok = false;
+            if (aead_avx512_fits(item, seal))
+                fitting[fits++] = item;
+            else
+                succeeded += cores_batch(item, 1, workspace, seal);
+        }
+        aead_avx512(fitting, fits, seal, workspace->opaque);
+        for (size_t i = 0; i < fits; i++)
+            succeeded += fitting[i]->ok;
+    }
+    return succeeded;
+}
+#endif
+
+static size_t process_batch(struct aead_item *items, size_t count, struct aead_workspace *workspace,
+                            bool seal)
+{
+#if WYRM_HAS_AVX512
+    if (avx512_selected)
+        return avx512_batch(items, count, workspace, seal);
+#endif
+    return cores_batch(items, count, workspace, seal);
 }
 
 size_t aead_seal_batch(struct aead_item *items, size_t count, struct aead_workspace *workspace)

@@ -8,7 +8,10 @@
 static const struct {
     const char *name;
     uint32_t features;
-} cpu_paths[] = {{"baseline", 0}, {"SSSE3", CPU_FEATURE_SSSE3}, {"AVX2", CPU_FEATURE_AVX2}};
+} cpu_paths[] = {{"baseline", 0},
+                 {"SSSE3", CPU_FEATURE_SSSE3},
+                 {"AVX2", CPU_FEATURE_AVX2},
+                 {"AVX-512", CPU_FEATURE_AVX512 | CPU_FEATURE_AVX512_IFMA}};
 
 /* Selects path `i`; false, counted as skipped, when the processor lacks it. */
 static inline bool cpu_path_select(size_t i)
