@@ -55,7 +55,7 @@ _Static_assert(sizeof(struct workspace) <= AEAD_WORKSPACE_BYTES, "the public wor
 
 /* From the slowest to the fastest. */
 static const struct aead_core *const cores[] = {&aead_core_sse2, &aead_core_ssse3, &aead_core_avx2};
-static const struct aead_core *selected_core = &aead_core_sse2;
+static const struct aead_core *selected_core = &aead_core_sse2, *narrow_core = &aead_core_sse2;
 
 /* Whole portions of ordinary packets are done by AVX-512 code, which has no use for cores. */
 static bool avx512_selected;
@@ -67,6 +67,7 @@ uint32_t aead_core_select(uint32_t features)
     for (size_t i = 0; i < sizeof cores / sizeof cores[0]; i++)
         if ((cores[i]->features & ~features) == 0)
             selected_core = cores[i];
+    narrow_core = (features & CPU_FEATURE_SSSE3) != 0 ? &aead_core_ssse3 : &aead_core_sse2;
     return selected_core->features | (avx512_selected ? avx512 : 0);
 }
 
@@ -453,10 +454,10 @@ __attribute__((noinline)) static void scrub_stack(void)
     secure_zero(spilled, sizeof spilled);
 }
 
-static size_t cores_batch(struct aead_item *items, size_t count, struct aead_workspace *workspace, bool seal)
+static size_t cores_batch(struct aead_item *items, size_t count, struct aead_workspace *workspace, bool seal,
+                          const struct aead_core *core)
 {
     struct workspace *ws = (struct workspace *)workspace->opaque;
-    const struct aead_core *core = selected_core;
     size_t succeeded = 0, pool_used = 0;
 
     __builtin_memset(&ws->empty_poly, 0, sizeof ws->empty_poly);
@@ -503,9 +504,10 @@ static size_t avx512_batch(struct aead_item *items, size_t count, struct aead_wo
             if (aead_avx512_fits(item, seal))
                 fitting[fits++] = item;
             else
-                succeeded += cores_batch(item, 1, workspace, seal);
+                succeeded += cores_batch(item, 1, workspace, seal, selected_core);
         }
-        aead_avx512(fitting, fits, seal, workspace->opaque);
+        if (fits > 0)
+            aead_avx512(fitting, fits, seal, workspace->opaque);
         for (size_t i = 0; i < fits; i++)
             succeeded += fitting[i]->ok;
     }
@@ -520,7 +522,7 @@ static size_t process_batch(struct aead_item *items, size_t count, struct aead_w
     if (avx512_selected)
         return avx512_batch(items, count, workspace, seal);
 #endif
-    return cores_batch(items, count, workspace, seal);
+    return cores_batch(items, count, workspace, seal, selected_core);
 }
 
 size_t aead_seal_batch(struct aead_item *items, size_t count, struct aead_workspace *workspace)
@@ -531,4 +533,14 @@ size_t aead_seal_batch(struct aead_item *items, size_t count, struct aead_worksp
 size_t aead_open_batch(struct aead_item *items, size_t count, struct aead_workspace *workspace)
 {
     return process_batch(items, count, workspace, false);
+}
+
+size_t aead_seal_batch_narrow(struct aead_item *items, size_t count, struct aead_workspace *workspace)
+{
+    return cores_batch(items, count, workspace, true, narrow_core);
+}
+
+size_t aead_open_batch_narrow(struct aead_item *items, size_t count, struct aead_workspace *workspace)
+{
+    return cores_batch(items, count, workspace, false, narrow_core);
 }

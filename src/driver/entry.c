@@ -2,9 +2,6 @@
 #include "adapter.h"
 #include "batch.h"
 #include "control.h"
-#include "crypto/cpu_features.h"
-#include "crypto/self_test.h"
-#include "crypto/x25519_batch.h"
 #include "driver.h"
 #include "epoch.h"
 #include "memory.h"
@@ -15,6 +12,7 @@
 #include "transmit.h"
 #include "udp_socket.h"
 #include "version.h"
+#include "wide.h"
 #include "worker.h"
 #include "workspace.h"
 
@@ -115,12 +113,8 @@ INIT_SECTION static NTSTATUS driver_initialize(void)
     NTSTATUS status = workspace_initialize();
     if (!NT_SUCCESS(status))
         return status;
-    /* SSSE3 works in the XMM registers, which are ours without saving anything; wider cores are not in use
-     * yet. */
-    cpu_features_use(cpu_features_detect() & CPU_FEATURE_SSSE3);
-    x25519_batch_use(cpu_features_detect()); /* responder.c saves the state */
     struct workspace *workspace = workspace_acquire();
-    const char *failed = workspace ? crypto_self_test(&workspace->aead) : NULL;
+    const char *failed = workspace ? wide_initialize(workspace) : NULL;
     if (!workspace || failed) {
         if (workspace)
             workspace_release(workspace);

@@ -4,6 +4,7 @@
 #include "peer.h"
 #include "protocol/messages.h"
 #include "udp_socket.h"
+#include "wide.h"
 #include "workspace.h"
 
 /* Index of the origin of a datagram: that of the packet before when nothing differs. */
@@ -41,7 +42,7 @@ static bool describe_source(struct rx_batch *rx, struct workspace *workspace, ui
 void rx_batch_open(struct rx_batch *rx)
 {
     struct workspace *workspace = workspace_acquire();
-    uint32_t items = 0, forged = 0, lost = 0;
+    uint32_t items = 0, bytes = 0, forged = 0, lost = 0;
 
     for (uint32_t i = 0; i < rx->batch.count; i++)
         rx->packets[i].valid = false;
@@ -69,8 +70,9 @@ void rx_batch_open(struct rx_batch *rx)
         item->padding = 0;
         aead_nonce_from_counter(item->nonce, packet->nonce);
         items++;
+        bytes += packet->plaintext;
     }
-    aead_open_batch(workspace->items, items, &workspace->aead);
+    wide_open(workspace, items, bytes);
     for (uint32_t i = 0, item = 0; i < rx->batch.count; i++) {
         struct rx_packet *packet = &rx->packets[i];
         if (packet->valid && !workspace->items[item++].ok) {

@@ -8,6 +8,7 @@
 #include "protocol/messages.h"
 #include "protocol/packet.h"
 #include "segment.h"
+#include "wide.h"
 #include "workspace.h"
 
 /* Above this much in the sockets, plaintext owners are completed only when the socket has taken the
@@ -217,7 +218,7 @@ void tx_batch_encrypt(struct tx_batch *tx, struct nbl_chain *done)
         aead_nonce_from_counter(item->nonce, tx->first_nonce + i);
         items++;
     }
-    aead_seal_batch(workspace->items, items, &workspace->aead);
+    wide_seal(workspace, items, tx->used);
     link_messages(tx, workspace);
     workspace_release(workspace);
 
