@@ -68,8 +68,8 @@ size_t aead_seal_batch(struct aead_item *items, size_t count, struct aead_worksp
  * verified. Returns the number of items with ok = true. */
 size_t aead_open_batch(struct aead_item *items, size_t count, struct aead_workspace *workspace);
 
-/* The same without registers wider than SSE's 16 bytes, whatever is selected: for callers who could not save the
- * state of wider ones. */
+/* The same without registers wider than SSE's 16 bytes, whatever is selected: for callers who could not save
+ * the state of wider ones. */
 size_t aead_seal_batch_narrow(struct aead_item *items, size_t count, struct aead_workspace *workspace);
 size_t aead_open_batch_narrow(struct aead_item *items, size_t count, struct aead_workspace *workspace);
 

@@ -9,6 +9,7 @@
 #include "protocol/internet_checksum.h"
 #include "protocol/packet.h"
 #include "segment.h"
+#include "wide.h"
 #include "workspace.h"
 
 #include "../../../src/driver/tx_batch.c"
@@ -77,9 +78,10 @@ VOID FASTCALL ExReleaseRundownProtectionEx(PEX_RUNDOWN_REF rundown, ULONG count)
 }
 
 /* Copies the segments one after another: what is in place already must be at its place. */
-size_t aead_seal_batch(struct aead_item *items, size_t count, struct aead_workspace *workspace)
+void wide_seal(struct workspace *workspace, uint32_t count, uint32_t bytes)
 {
-    (void)workspace;
+    struct aead_item *items = workspace->items;
+    (void)bytes;
     for (size_t i = 0; i < count; i++) {
         uint8_t *out = items[i].destination->data;
         size_t used = 0;
@@ -90,7 +92,6 @@ size_t aead_seal_batch(struct aead_item *items, size_t count, struct aead_worksp
         memset(out + used, 0, items[i].padding);
         items[i].ok = used + items[i].padding + AEAD_TAG_BYTES == items[i].destination->length;
     }
-    return count;
 }
 
 /* ---- the reference ---- */
