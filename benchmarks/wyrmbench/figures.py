@@ -56,6 +56,7 @@ class Values:
 
     def __init__(self):
         self.numbers, self.samples, self.ready, self.failures = {}, {}, [], []
+        self.costs = None  # what the pipeline wrote, for the model
 
     def add(self, number, subject, test, metrics):
         for metric, value in metrics.items():
@@ -138,7 +139,8 @@ def document(machine, values, names, rounds):
 
 
 # ---- on the terminal ----
-LEVELS = ("aead", "x25519", "pipeline", "stage", "scale")
+LEVELS = ("aead", "x25519", "pipeline")
+MODEL = "scale-"  # many rows that only a plot makes readable
 DETAILS = ("_sender", "_receiver", "_with_host")  # in the JSON, not on the terminal
 
 
@@ -183,7 +185,7 @@ def show(result):
     """Medians side by side; everything else is in the JSON."""
     for level in (False, True):
         rows = [row for row in result["rows"]
-                if row["test"].startswith(LEVELS) == level and not detail(row["metric"])]
+                if not row["test"].startswith(MODEL) and row["test"].startswith(LEVELS) == level and not detail(row["metric"])]
         if rows:
             matrix(rows, [row for row in result["ratios"]
                           if row["test"].startswith(LEVELS) == level and not detail(row["metric"])])

@@ -3,15 +3,16 @@
 import json
 import os
 import subprocess
+import sys
 import tempfile
 
 from netlab import DRIVER, LabError
 
-from . import BUILT
+from . import BUILT, ROOT
 
 CRYPTO = os.path.join(BUILT, "crypto", "bench_crypto")
 PIPELINE = os.path.join(BUILT, "pipeline", "bench_pipeline")
-SCALING = os.path.join(BUILT, "pipeline", "bench_scaling")
+SCALING = os.path.join(ROOT, "benchmarks", "scaling", "model.py")
 CRYPTO_BATCH = 32
 X25519_OF_A_RESPONSE = 4  # ephemeral key, es, ee, se; the static-static one is precomputed
 
@@ -51,16 +52,27 @@ def pipeline(values, number):
         path = os.path.join(directory, "rows.json")
         finished([PIPELINE, DRIVER, "--rounds", "5", "--json", path])
         with open(path, encoding="utf-8") as file:
-            rows = json.load(file)["rows"]
-    for row in rows:
+            values.costs = file.read()
+    for row in json.loads(values.costs)["rows"]:
         metric = "crypto_cycles_per_packet" if row["metric"] == "aead_alone_cycles" else row["metric"]
         values.add(number, row["subject"], row["test"],
                    {metric + ("_receive" if row["operation"] == "receive" else ""): row["median"]})
 
 
 def scaling(values):
-    for row in rows_from(SCALING)["rows"]:
-        values.add_ready(row)
+    """The model, with the costs that the pipeline was just measured to have, or else its own."""
+    with tempfile.TemporaryDirectory() as directory:
+        path, costs = os.path.join(directory, "rows.json"), os.path.join(directory, "costs.json")
+        if values.costs:
+            with open(costs, "w", encoding="utf-8") as file:
+                file.write(values.costs)
+        finished([sys.executable, SCALING, "--json", path] + (["--costs", costs] if values.costs else []), 600)
+        with open(path, encoding="utf-8") as file:
+            rows = json.load(file)["rows"]
+    for row in rows:
+        scenario = row["scenario"].replace(",", "").replace(" ", "-")
+        values.add_ready({"subject": "wyrm", "test": f"scale-{scenario}-{row['size']}-cpus-{row['cpus']}", "metric": "pps",
+                          "median": row["pps"]})
 
 
 def handshakes_against_x25519(values, tsc_hz):

@@ -7,6 +7,8 @@ from .svg import number, times
 
 TUNNELS = ("wyrm", "wireguard-go", "floor-aead", "floor-io")
 SIZES = (64, 512, 1280, 1400)
+MODELLED_BYTES = 1420
+MODEL_COLOURS = ("wyrm", "wireguard-go", "batch-avx2", "floor-aead", "libcrypto-rekeyed")
 CORES = ("batch-avx512", "batch-avx2", "batch-ssse3", "batch-sse2", "libcrypto")
 
 
@@ -150,18 +152,18 @@ def streams_and_cpus(data):
     if series:
         plots.append(f"<div><h3>TCP streams, measured</h3>"
                      f"{charts.lines('Scaling by streams', data.palette, series, 'Mbit/s', (1, 4), 'streams', 540)}</div>")
-    modelled = model_series(data, "scale-cpus-")
+    modelled = model_series(data)
     if modelled:
-        plots.append(f"<div><h3>CPUs, modelled</h3>"
-                     f"{charts.lines('Scaling by CPUs', data.palette, modelled[0], modelled[1], cpu_ticks(modelled[0]), 'CPUs', 540)}</div>")
+        plots.append(f"<div><h3>CPUs, modelled, packets of {MODELLED_BYTES} bytes</h3>"
+                     f"{charts.lines('Scaling by CPUs', charts.Palette(MODEL_COLOURS), modelled, 'packets/s', cpu_ticks(modelled), 'CPUs', 540)}</div>")
     if not plots:
         return None
     one, four = data.median("wyrm", "tcp1", "mbps"), data.median("wyrm", "tcp4", "mbps")
-    last = modelled[0][0][2] if modelled else None
+    said = [f"{label} {points[-1][1]['median'] / points[0][1]['median']:.0f} times" for _, label, points in modelled]
+    most = modelled[0][2][-1][0] if modelled else None
     return ("Scaling by streams" + (" and CPUs" if modelled else ""), sentence(
         say("Four streams together reach {0:.0%} of one.", four / one if one and four else None),
-        say("In the model, calibrated with measured costs, {0:g} CPUs carry {1} times what one carries.", last[-1][0] if last else None,
-            f"{last[-1][1]['median'] / last[0][1]['median']:.1f}" if last and last[0][1]["median"] else None)),
+        say("In the model, calibrated with measured costs, {0} CPUs carry, of what one carries: {1}.", most, ", ".join(said))),
         f'<div class="pair">{"".join(plots)}</div>')
 
 
@@ -169,18 +171,15 @@ def cpu_ticks(series):
     return sorted({x for _, _, points in series for x, _ in points if x & (x - 1) == 0})
 
 
-def model_series(data, prefix):
-    """([(subject, label, points)], unit) of rows named prefix + number."""
-    found, unit = {}, ""
-    for (subject, test, metric), row in data.rows.items():
-        match = re.fullmatch(re.escape(prefix) + r"(\d+)", test)
-        if match and metric in ("mbps", "pps"):
-            found.setdefault((subject, metric), []).append((int(match.group(1)), row))
-            unit = row["unit"]
-    first = next(iter(found), None)
-    series = [(subject, subject, sorted(points, key=lambda point: point[0])) for (subject, metric), points in found.items()
-              if metric == first[1] and len(points) > 1]
-    return (series, unit) if series else None
+def model_series(data):
+    """[(stand-in for a colour, scenario, points)] of the model's rows."""
+    found = {}
+    for (_, test, metric), row in data.rows.items():
+        match = re.fullmatch(rf"scale-(.+)-{MODELLED_BYTES}-cpus-(\d+)", test)
+        if match and metric == "pps":
+            found.setdefault(match.group(1).replace("-", " "), []).append((int(match.group(2)), row))
+    return [(MODEL_COLOURS[index % len(MODEL_COLOURS)], scenario, sorted(points, key=lambda point: point[0]))
+            for index, (scenario, points) in enumerate(found.items()) if len(points) > 1]
 
 
 def cycles(data):
