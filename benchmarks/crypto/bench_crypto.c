@@ -9,7 +9,7 @@
 
 #include "crypto/aead_batch.h"
 #include "crypto/cpu_features.h"
-#include "crypto/x25519.h"
+#include "crypto/x25519_batch.h"
 
 #define BATCH_MAX      32
 #define PACKET_MAX     9016
@@ -153,18 +153,41 @@ static double median(uint64_t *values, size_t count)
     return (double)values[count / 2];
 }
 
-static double x25519_cycles(void)
+/* Cycles of one X25519: of any point and of the base point, alone; of eight together, 0 where that is not to
+ * be had. */
+struct x25519_figures {
+    double point, base, wide;
+};
+
+static struct x25519_figures measure_x25519(void)
 {
-    uint64_t times[X25519_ROUNDS];
+    static struct x25519_workspace x25519_memory;
+    uint64_t times[3][X25519_ROUNDS];
     uint8_t point[32] = {9}, out[32];
+    struct x25519_job multiplications[X25519_LANES], *together[X25519_LANES];
+    x25519_batch_use(cpu_features_detect());
     for (size_t i = 0; i < X25519_ROUNDS; i++) {
         uint64_t start = __rdtsc();
         if (!x25519(out, keys[0], point))
             fail("x25519");
-        times[i] = __rdtsc() - start;
+        times[0][i] = __rdtsc() - start;
         memcpy(point, out, sizeof point);
+
+        start = __rdtsc();
+        x25519_base(out, point);
+        times[1][i] = __rdtsc() - start;
+
+        for (size_t lane = 0; lane < X25519_LANES; lane++) {
+            multiplications[lane] = (struct x25519_job){.scalar = keys[lane], .point = point};
+            together[lane] = &multiplications[lane];
+        }
+        start = __rdtsc();
+        if (x25519_batch_is_wide())
+            x25519_batch_wide(&x25519_memory, together, X25519_LANES);
+        times[2][i] = (__rdtsc() - start) / X25519_LANES;
     }
-    return median(times, X25519_ROUNDS);
+    return (struct x25519_figures){median(times[0], X25519_ROUNDS), median(times[1], X25519_ROUNDS),
+                                   x25519_batch_is_wide() ? median(times[2], X25519_ROUNDS) : 0};
 }
 
 /* The processor's cycles in one of the counter's: a chain of additions takes one cycle each. */
@@ -285,11 +308,12 @@ int main(int argc, char **argv)
         fail("allocation");
     prepare_contexts(algorithm);
 
-    double x25519_median = x25519_cycles(), core_cycles = core_cycles_per_tsc_cycle();
+    struct x25519_figures x25519_cycles = measure_x25519();
+    double core_cycles = core_cycles_per_tsc_cycle();
     if (json) {
         printf("{\"unit\": \"tsc cycles per packet\", \"rounds\": %zu, \"core_cycles_per_tsc_cycle\": %.3f, "
-               "\"x25519\": %.0f, \"rows\": [",
-               rounds, core_cycles, x25519_median);
+               "\"x25519\": %.0f, \"x25519_base\": %.0f, \"x25519_wide\": %.0f, \"rows\": [",
+               rounds, core_cycles, x25519_cycles.point, x25519_cycles.base, x25519_cycles.wide);
     } else {
         printf("TSC cycles per packet, medians of %zu rounds; in brackets: times as fast as libcrypto\n",
                rounds);
@@ -310,7 +334,9 @@ int main(int argc, char **argv)
     if (json)
         printf("\n]}\n");
     else
-        printf("X25519: %.0f cycles; one TSC cycle is %.2f of the processor's\n", x25519_median, core_cycles);
+        printf("X25519: %.0f cycles, base point %.0f, in a batch of eight %.0f; one TSC cycle is %.2f of the "
+               "processor's\n",
+               x25519_cycles.point, x25519_cycles.base, x25519_cycles.wide, core_cycles);
 
     free_contexts();
     EVP_CIPHER_free(algorithm);

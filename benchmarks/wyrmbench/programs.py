@@ -14,7 +14,7 @@ CRYPTO = os.path.join(BUILT, "crypto", "bench_crypto")
 PIPELINE = os.path.join(BUILT, "pipeline", "bench_pipeline")
 SCALING = os.path.join(ROOT, "benchmarks", "scaling", "model.py")
 CRYPTO_BATCH = 32
-X25519_OF_A_RESPONSE = 4  # ephemeral key, es, ee, se; the static-static one is precomputed
+POINTS_OF_A_RESPONSE = 3  # es, ee, se; the static-static one is precomputed. And the ephemeral public key
 
 
 def finished(command, timeout=180):
@@ -43,7 +43,10 @@ def crypto(values, number):
         if row["batch"] == CRYPTO_BATCH:
             metric = row["metric"] + ("" if row["operation"] == "seal" else "_open")
             values.add(number, row["subject"], row["test"], {metric: row["median"]})
-    values.add(number, "wyrm", "x25519", {"cycles": result["x25519"]})
+    cycles = {"cycles": result["x25519"], "cycles_base": result["x25519_base"]}
+    if result["x25519_wide"]:
+        cycles["cycles_wide"] = result["x25519_wide"]
+    values.add(number, "wyrm", "x25519", cycles)
 
 
 def pipeline(values, number):
@@ -76,9 +79,16 @@ def scaling(values):
 
 
 def handshakes_against_x25519(values, tsc_hz):
-    """Of the rounds that measured both: X25519 time of a response as a part of all CPU time of a response."""
-    cycles = values.numbers.get(("wyrm", "x25519", "cycles"), {})
+    """Of the rounds that measured both: the time that the X25519 of a response take alone, one by one with the verified field and
+    eight together, in all CPU time of a response.  Above 1: the driver does them together."""
+    def cycles(metric):
+        return values.numbers.get(("wyrm", "x25519", metric), {})
     for number, spent in list(values.numbers.get(("wyrm", "handshakes", "cpu_us"), {}).items()):
-        if tsc_hz and number in cycles:
-            alone = X25519_OF_A_RESPONSE * cycles[number] / tsc_hz * 1e6
-            values.add(number, "wyrm", "handshakes", {"of_x25519": alone / spent})
+        if tsc_hz and number in cycles("cycles"):
+            point = cycles("cycles")[number]
+            alone = POINTS_OF_A_RESPONSE * point + cycles("cycles_base").get(number, point)
+            parts = {"of_x25519": alone / tsc_hz * 1e6 / spent}
+            if number in cycles("cycles_wide"):
+                together = (POINTS_OF_A_RESPONSE + 1) * cycles("cycles_wide")[number]
+                parts["of_x25519_wide"] = together / tsc_hz * 1e6 / spent
+            values.add(number, "wyrm", "handshakes", parts)

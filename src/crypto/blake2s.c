@@ -90,17 +90,22 @@ void blake2s_init(struct blake2s_state *state, size_t out_length)
     blake2s_init_keyed(state, out_length, NULL, 0);
 }
 
+/* Compresses a full buffer of which is known that it is not the last. */
+static void compress_waiting(struct blake2s_state *state)
+{
+    state->counter_bytes += BLAKE2S_BLOCK_BYTES;
+    compress(state, state->buffer, 0);
+    state->buffered_bytes = 0;
+}
+
 void blake2s_update(struct blake2s_state *state, const void *input, size_t length)
 {
     /* The last block is compressed with a flag, so a full buffer waits until more input shows that it is not
      * the last. */
     const uint8_t *bytes = input;
     while (length > 0) {
-        if (state->buffered_bytes == BLAKE2S_BLOCK_BYTES) {
-            state->counter_bytes += BLAKE2S_BLOCK_BYTES;
-            compress(state, state->buffer, 0);
-            state->buffered_bytes = 0;
-        }
+        if (state->buffered_bytes == BLAKE2S_BLOCK_BYTES)
+            compress_waiting(state);
         size_t space = BLAKE2S_BLOCK_BYTES - state->buffered_bytes;
         size_t piece = length < space ? length : space;
         __builtin_memcpy(state->buffer + state->buffered_bytes, bytes, piece);
@@ -132,14 +137,14 @@ void blake2s(uint8_t *out, size_t out_length, const void *input, size_t input_le
     blake2s_final(&state, out);
 }
 
-/* HMAC over two input pieces: KDFn's later steps hash the previous output and a step number. */
-static void hmac_two(uint8_t out[BLAKE2S_HASH_BYTES], const void *input, size_t input_length,
-                     const void *input2, size_t input2_length, const uint8_t *key, size_t key_length)
-{
-    struct blake2s_state state;
-    uint8_t pad[BLAKE2S_BLOCK_BYTES] = {0};
-    uint8_t inner[BLAKE2S_HASH_BYTES];
+/* HMAC's two hashes when the padded key, a whole block, has gone in: what KDFn's steps have in common. */
+struct hmac {
+    struct blake2s_state inner, outer;
+};
 
+static void hmac_begin(struct hmac *hmac, const uint8_t *key, size_t key_length)
+{
+    uint8_t pad[BLAKE2S_BLOCK_BYTES] = {0};
     if (key_length > BLAKE2S_BLOCK_BYTES)
         blake2s(pad, BLAKE2S_HASH_BYTES, key, key_length, NULL, 0);
     else if (key_length > 0)
@@ -147,27 +152,32 @@ static void hmac_two(uint8_t out[BLAKE2S_HASH_BYTES], const void *input, size_t 
 
     for (int i = 0; i < BLAKE2S_BLOCK_BYTES; i++)
         pad[i] ^= 0x36;
-    blake2s_init(&state, BLAKE2S_HASH_BYTES);
-    blake2s_update(&state, pad, sizeof pad);
-    blake2s_update(&state, input, input_length);
-    blake2s_update(&state, input2, input2_length);
-    blake2s_final(&state, inner);
-
+    blake2s_init(&hmac->inner, BLAKE2S_HASH_BYTES);
+    blake2s_update(&hmac->inner, pad, sizeof pad);
     for (int i = 0; i < BLAKE2S_BLOCK_BYTES; i++)
         pad[i] ^= 0x36 ^ 0x5c;
-    blake2s_init(&state, BLAKE2S_HASH_BYTES);
-    blake2s_update(&state, pad, sizeof pad);
-    blake2s_update(&state, inner, sizeof inner);
-    blake2s_final(&state, out);
-
+    blake2s_init(&hmac->outer, BLAKE2S_HASH_BYTES);
+    blake2s_update(&hmac->outer, pad, sizeof pad);
     secure_zero(pad, sizeof pad);
-    secure_zero(inner, sizeof inner);
+}
+
+/* Ends both hashes; erases them. */
+static void hmac_end(struct hmac *hmac, uint8_t out[BLAKE2S_HASH_BYTES])
+{
+    uint8_t hash[BLAKE2S_HASH_BYTES];
+    blake2s_final(&hmac->inner, hash);
+    blake2s_update(&hmac->outer, hash, sizeof hash);
+    blake2s_final(&hmac->outer, out);
+    secure_zero(hash, sizeof hash);
 }
 
 void hmac_blake2s(uint8_t out[BLAKE2S_HASH_BYTES], const void *input, size_t input_length, const uint8_t *key,
                   size_t key_length)
 {
-    hmac_two(out, input, input_length, NULL, 0, key, key_length);
+    struct hmac hmac;
+    hmac_begin(&hmac, key, key_length);
+    blake2s_update(&hmac.inner, input, input_length);
+    hmac_end(&hmac, out);
 }
 
 void hkdf_blake2s(uint8_t *first, uint8_t *second, uint8_t *third, const uint8_t key[BLAKE2S_HASH_BYTES],
@@ -175,12 +185,21 @@ void hkdf_blake2s(uint8_t *first, uint8_t *second, uint8_t *third, const uint8_t
 {
     uint8_t secret[BLAKE2S_HASH_BYTES], previous[BLAKE2S_HASH_BYTES];
     uint8_t *outputs[3] = {first, second, third};
+    struct hmac begun;
 
     hmac_blake2s(secret, input, input_length, key, BLAKE2S_HASH_BYTES);
+    hmac_begin(&begun, secret, sizeof secret);
+    /* Input follows in every step: the key's blocks are hashed once for all. */
+    compress_waiting(&begun.inner);
+    compress_waiting(&begun.outer);
     for (uint8_t step = 1; step <= 3 && outputs[step - 1] != NULL; step++) {
-        hmac_two(previous, previous, step == 1 ? 0 : sizeof previous, &step, 1, secret, sizeof secret);
+        struct hmac hmac = begun;
+        blake2s_update(&hmac.inner, previous, step == 1 ? 0 : sizeof previous);
+        blake2s_update(&hmac.inner, &step, 1);
+        hmac_end(&hmac, previous);
         __builtin_memcpy(outputs[step - 1], previous, sizeof previous);
     }
+    secure_zero(&begun, sizeof begun);
     secure_zero(secret, sizeof secret);
     secure_zero(previous, sizeof previous);
 }

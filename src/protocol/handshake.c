@@ -6,9 +6,13 @@
 #include "protocol/stack_erase.h"
 #include "protocol/tai64n.h"
 
-/* white paper 5.4: CONSTRUCTION, IDENTIFIER */
-static const char construction[] = "Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s";
-static const char identifier[] = "WireGuard v1 zx2c4 Jason@zx2c4.com";
+const struct symmetric_state handshake_initial_state = {
+    .chaining_key = {0x60, 0xe2, 0x6d, 0xae, 0xf3, 0x27, 0xef, 0xc0, 0x2e, 0xc3, 0x35,
+                     0xe2, 0xa0, 0x25, 0xd2, 0xd0, 0x16, 0xeb, 0x42, 0x06, 0xf8, 0x72,
+                     0x77, 0xf5, 0x2d, 0x38, 0xd1, 0x98, 0x8b, 0x78, 0xcd, 0x36},
+    .hash = {0x22, 0x11, 0xb3, 0x61, 0x08, 0x1a, 0xc5, 0x66, 0x69, 0x12, 0x43, 0xdb, 0x45, 0x8a, 0xd5, 0x32,
+             0x2d, 0x9c, 0x6c, 0x66, 0x22, 0x93, 0xe8, 0xb7, 0x0e, 0xe1, 0x9c, 0x65, 0xba, 0x07, 0x9e, 0xf3},
+};
 
 #define COPY(destination, source)                                                                            \
     do {                                                                                                     \
@@ -19,7 +23,7 @@ static const char identifier[] = "WireGuard v1 zx2c4 Jason@zx2c4.com";
 /* C and H before the first token, for the responder's static key. */
 static void begin(struct symmetric_state *state, const uint8_t responder_static[PUBLIC_KEY_BYTES])
 {
-    symmetric_init(state, construction, sizeof(construction) - 1, identifier, sizeof(identifier) - 1);
+    *state = handshake_initial_state;
     symmetric_mix_hash(state, responder_static, PUBLIC_KEY_BYTES);
 }
 

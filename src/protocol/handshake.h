@@ -76,6 +76,9 @@ struct initiation {
     struct symmetric_state symmetric;
 };
 
+/* White paper 5.4.2: C = HASH(CONSTRUCTION) and H = HASH(C || IDENTIFIER), the same for every handshake. */
+extern const struct symmetric_state handshake_initial_state;
+
 /* Sets up a peer: its static public key, and an all-zero preshared key.  `identity` may have no key yet.
  * False when the identity has a key and the Diffie-Hellman of the two is zero (the peer's key is a low-order
  * point): no handshake with this peer will ever succeed, but the object is valid. */

@@ -73,6 +73,11 @@ def arithmetic(tests):
     tests.equal(round(values.numbers["wyrm", "handshakes", "of_x25519"][0], 3), 0.9, "four X25519 of 36 us in 160 us")
     tests.equal([figures.unit_of(metric) for metric in ("ratio_to_crypto_receive", "stage_copy_cycles", "stage_copy_cycles_receive")],
                 [("of the crypto alone", "lower"), ("TSC cycles", "lower"), ("TSC cycles", "lower")], "units of the pipeline's metrics")
+    values.add(1, "wyrm", "handshakes", {"cpu_us": 50.0})
+    values.add(1, "wyrm", "x25519", {"cycles": 75000, "cycles_base": 25000, "cycles_wide": 6250})
+    programs.handshakes_against_x25519(values, 2.5e9)
+    tests.equal(round(values.numbers["wyrm", "handshakes", "of_x25519"][1], 3), 2.0, "three of 30 us and one of 10 in 50 us")
+    tests.equal(round(values.numbers["wyrm", "handshakes", "of_x25519_wide"][1], 3), 0.2, "four of 2.5 us, together, in 50 us")
     return made_up()
 
 

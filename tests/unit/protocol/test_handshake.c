@@ -476,8 +476,56 @@ static void test_identity(void)
     CHECK(!a.present && all_zero(&a, sizeof(a)));
 }
 
+/* A response whose multiplications were done while the peer's handshake went on: superseded by another of the
+ * peer's initiations, by one of ours, and cleared. */
+static void test_superseded_between(void)
+{
+    for (int way = 0; way < 4; way++) {
+        struct side i, r;
+        struct message_initiation first, second;
+        struct message_response response;
+        struct response_keys keys;
+        struct x25519_job *jobs[] = {&keys.public_key, &keys.ephemeral_ephemeral, &keys.static_ephemeral};
+        uint8_t ephemeral[32];
+        random_bytes(&rng, ephemeral, sizeof(ephemeral));
+        sides_init(&i, &r, &rng);
+        CHECK(create_initiation(&i, 1, TEST_UTC_100NS, &rng, &first) == HANDSHAKE_OK);
+        CHECK(consume_initiation(&r, &first, TEST_NOW_NS) == HANDSHAKE_OK);
+        response_prepare(&keys, &r.handshake, ephemeral);
+        x25519_batch(jobs, 3);
+        if (way == 1) {
+            CHECK(create_initiation(&i, 2, TEST_UTC_100NS + 100000000, &rng, &second) == HANDSHAKE_OK);
+            CHECK(consume_initiation(&r, &second, TEST_NOW_NS + NS_PER_SECOND) == HANDSHAKE_OK);
+        } else if (way == 2) {
+            CHECK(create_initiation(&r, 3, TEST_UTC_100NS, &rng, &second) == HANDSHAKE_OK);
+        } else if (way == 3) {
+            CHECK(handshake_clear(&r.handshake) == INDEX_NONE);
+        }
+        struct handshake before = r.handshake;
+        enum handshake_result result = handshake_create_response_prepared(&r.handshake, 4, &keys, &response);
+        CHECK_MSG(result == (way ? HANDSHAKE_WRONG_STATE : HANDSHAKE_OK), "way %d", way);
+        CHECK_MSG((memcmp(&before, &r.handshake, sizeof(before)) == 0) == (way != 0), "way %d", way);
+        if (way == 0)
+            CHECK(consume_response(&i, &response) == HANDSHAKE_OK);
+        if (way == 1) /* what came last is answered as ever */
+            CHECK(create_response(&r, 4, &rng, &response) == HANDSHAKE_OK &&
+                  consume_response(&i, &response) == HANDSHAKE_OK);
+    }
+}
+
+static void test_initial_state(void)
+{
+    static const char construction[] = "Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s";
+    static const char identifier[] = "WireGuard v1 zx2c4 Jason@zx2c4.com";
+    struct symmetric_state state;
+    symmetric_init(&state, construction, sizeof(construction) - 1, identifier, sizeof(identifier) - 1);
+    CHECK(memcmp(&state, &handshake_initial_state, sizeof(state)) == 0);
+}
+
 int main(void)
 {
+    test_initial_state();
+    test_superseded_between();
     for (int n = 0; n < 20; n++)
         test_against_oracle(n & 1);
     test_transport();
