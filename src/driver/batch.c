@@ -152,7 +152,7 @@ static struct rx_batch *rx_create(struct batch_caches *caches, uint32_t class)
     uint32_t origins = packets + align_up(slots * sizeof(struct rx_packet), 16);
     uint32_t nbls = origins + align_up(slots * sizeof(struct rx_origin), 16);
     uint32_t mdls = nbls + align_up(slots * sizeof(NET_BUFFER_LIST *), 16);
-    uint32_t buffer = align_up(mdls + slots * mdl_bytes, BUFFER_ALIGNMENT);
+    uint32_t buffer = align_up(mdls + slots * 2 * mdl_bytes, BUFFER_ALIGNMENT);
     uint32_t bytes = buffer + slots * stride;
 
     if (!memory_take(&caches->rx_memory, bytes))
@@ -174,7 +174,7 @@ static struct rx_batch *rx_create(struct batch_caches *caches, uint32_t class)
     rx->slots = slots;
     rx->stride = stride;
     for (uint32_t i = 0; i < slots; i++) {
-        MDL *mdl = (MDL *)((uint8_t *)rx->mdls + i * mdl_bytes);
+        MDL *mdl = (MDL *)((uint8_t *)rx->mdls + i * 2 * mdl_bytes);
         MmInitializeMdl(mdl, rx->buffer + i * stride, stride);
         MmBuildMdlForNonPagedPool(mdl);
         rx->nbls[i] = NdisAllocateNetBufferAndNetBufferList(caches->nbl_pool, 0, 0, mdl, 0, stride);

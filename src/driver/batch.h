@@ -94,6 +94,7 @@ struct rx_packet {
     uint64_t nonce;
     uint32_t plaintext; /* bytes, after opening, with padding; 0 = keepalive */
     uint16_t origin;
+    uint16_t payload_offset; /* of the slot's second MDL, 0: not built yet; outlives the batch's use */
     bool valid;
 };
 
@@ -102,7 +103,7 @@ struct rx_batch {
     uint32_t slots, stride; /* capacity: slots messages of at most `stride` bytes with tag, without header */
     uint8_t *buffer;
     NET_BUFFER_LIST **nbls; /* one NBL + NB + MDL a slot, made when the batch was made */
-    MDL *mdls;              /* mdl_bytes apart */
+    MDL *mdls;              /* two a slot, mdl_bytes apart: the whole slot, a packet's payload */
     uint32_t mdl_bytes;
     uint32_t origin_count;
     struct rx_packet *packets;
@@ -149,8 +150,14 @@ void tx_batch_retire(struct tx_batch *batch);
 /* Opens all packets into the slots (`valid`, `plaintext`), notes their origins and counts forgeries.  The
  * datagrams can be released afterwards. */
 void rx_batch_open(struct rx_batch *batch);
-/* Makes slot `i` ready for indication: `bytes` of plaintext, IP `version` 4 or 6. */
-NET_BUFFER_LIST *rx_batch_prepare(struct rx_batch *batch, uint32_t i, uint32_t bytes, uint8_t version);
+/* Makes slot `i` ready for indication: `bytes` of plaintext, IP `version` 4 or 6; the marks of its checksums
+ * are those of `offloads` (offload_flag). */
+NET_BUFFER_LIST *rx_batch_prepare(struct rx_batch *batch, uint32_t i, uint32_t bytes, uint8_t version,
+                                  uint32_t offloads);
+/* For coalescing: ends the MDL of slot `i`, prepared, behind `bytes` of data, and describes `bytes` of data
+ * that begin `offset` bytes into slot `i` with its second MDL. */
+void rx_batch_trim_first(struct rx_batch *batch, uint32_t i, uint32_t bytes);
+MDL *rx_batch_payload_mdl(struct rx_batch *batch, uint32_t i, uint32_t offset, uint32_t bytes);
 /* All NBLs of an indicated batch are ours again: frees it, and ends its part in adapter->receive_rundown. */
 void rx_batch_returned(struct rx_batch *batch);
 /* MiniportReturnNetBufferLists: gives the NBLs back to their batches, which are freed with their last one. */

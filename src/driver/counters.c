@@ -86,6 +86,10 @@ void counters_read(struct adapter *adapter, counters_sum *sum)
         sum->rx_bytes += __atomic_load_n(&cpu->rx_bytes, __ATOMIC_RELAXED);
         sum->rx_errors += __atomic_load_n(&cpu->rx_errors, __ATOMIC_RELAXED);
         sum->rx_discards += __atomic_load_n(&cpu->rx_discards, __ATOMIC_RELAXED);
+        sum->rsc_packets += __atomic_load_n(&cpu->rsc_packets, __ATOMIC_RELAXED);
+        sum->rsc_bytes += __atomic_load_n(&cpu->rsc_bytes, __ATOMIC_RELAXED);
+        sum->rsc_units += __atomic_load_n(&cpu->rsc_units, __ATOMIC_RELAXED);
+        sum->rsc_aborts += __atomic_load_n(&cpu->rsc_aborts, __ATOMIC_RELAXED);
         for (int reason = 0; reason < DROP_REASONS; reason++)
             sum->drops[reason] += __atomic_load_n(&cpu->drops[reason], __ATOMIC_RELAXED);
     }

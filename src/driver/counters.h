@@ -49,6 +49,7 @@ enum drop_reason {
 struct counters_cpu {
     uint64_t tx_packets, tx_bytes, tx_errors, tx_discards; /* outer bytes, as the reference counts */
     uint64_t rx_packets, rx_bytes, rx_errors, rx_discards;
+    uint64_t rsc_packets, rsc_bytes, rsc_units, rsc_aborts; /* coalesced, and units ended by an exception */
     uint64_t drops[DROP_REASONS];
 } __attribute__((aligned(64)));
 

@@ -158,6 +158,11 @@ static uint32_t reported(const struct offload_state *state)
         flags &= ~(uint32_t)OFFLOADS_IPV4;
     if (state->off[1])
         flags &= OFFLOADS_IPV4;
+    /* A unit's TCP checksum is not computed anew, so that its mark must be wanted. */
+    if ((flags & (OFFLOAD_RX_TCP4 | OFFLOAD_RX_IP4)) != (OFFLOAD_RX_TCP4 | OFFLOAD_RX_IP4))
+        flags &= ~(uint32_t)OFFLOAD_RSC4;
+    if (!(flags & OFFLOAD_RX_TCP6))
+        flags &= ~(uint32_t)OFFLOAD_RSC6;
     return flags;
 }
 
@@ -247,7 +252,7 @@ NDIS_STATUS offload_set_attributes(struct adapter *adapter)
     };
     adapter->offload.configured = keywords_configured(adapter);
     activate(&adapter->offload);
-    describe(&current, adapter->offload.configured);
+    describe(&current, reported(&adapter->offload));
     describe(&capabilities, offerable());
     NDIS_MINIPORT_ADAPTER_ATTRIBUTES attributes = {0};
     attributes.OffloadAttributes = (NDIS_MINIPORT_ADAPTER_OFFLOAD_ATTRIBUTES){

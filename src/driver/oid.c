@@ -34,6 +34,7 @@ static const NDIS_OID supported_oids[] = {
     OID_PNP_SET_POWER,
     OID_PNP_QUERY_POWER,
     OID_TCP_OFFLOAD_PARAMETERS,
+    OID_TCP_RSC_STATISTICS,
     OID_OFFLOAD_ENCAPSULATION,
 };
 
@@ -188,6 +189,22 @@ static NDIS_STATUS answer_statistics(struct adapter *adapter, NDIS_OID_REQUEST *
     return answer(request, &info, NDIS_SIZEOF_STATISTICS_INFO_REVISION_1);
 }
 
+static NDIS_STATUS answer_coalescing(struct adapter *adapter, NDIS_OID_REQUEST *request)
+{
+    counters_sum sum;
+    counters_read(adapter, &sum);
+    NDIS_RSC_STATISTICS_INFO info = {
+        .Header = {.Type = NDIS_OBJECT_TYPE_DEFAULT,
+                   .Revision = NDIS_RSC_STATISTICS_REVISION_1,
+                   .Size = NDIS_SIZEOF_RSC_STATISTICS_REVISION_1},
+        .CoalescedPkts = sum.rsc_packets,
+        .CoalescedOctets = sum.rsc_bytes,
+        .CoalesceEvents = sum.rsc_units,
+        .Aborts = sum.rsc_aborts,
+    };
+    return answer(request, &info, NDIS_SIZEOF_RSC_STATISTICS_REVISION_1);
+}
+
 static NDIS_STATUS answer_interrupt_moderation(NDIS_OID_REQUEST *request)
 {
     NDIS_INTERRUPT_MODERATION_PARAMETERS moderation = {
@@ -226,6 +243,8 @@ static NDIS_STATUS query(struct adapter *adapter, NDIS_OID_REQUEST *request)
         return answer_statistics(adapter, request);
     case OID_GEN_INTERRUPT_MODERATION:
         return answer_interrupt_moderation(request);
+    case OID_TCP_RSC_STATISTICS:
+        return answer_coalescing(adapter, request);
     case OID_PNP_QUERY_POWER:
         request->DATA.QUERY_INFORMATION.BytesWritten = 0;
         return NDIS_STATUS_SUCCESS;

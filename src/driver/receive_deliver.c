@@ -1,6 +1,7 @@
 /* What happens to opened packets in the order in which they came: one consumer at a time per peer, hence no
  * lock. */
 #include "receive_deliver.h"
+#include "coalesce.h"
 #include "driver.h"
 #include "peer.h"
 #include "protocol/packet.h"
@@ -28,7 +29,8 @@ static bool source_allowed(const struct peer *peer, const struct packet_view *vi
 }
 
 /* In an epoch. */
-static void accept_packet(struct rx_batch *rx, uint32_t i, struct outcome *outcome)
+static void accept_packet(struct rx_batch *rx, uint32_t i, struct coalescer *coalescer,
+                          struct outcome *outcome)
 {
     const struct rx_packet *packet = &rx->packets[i];
     struct packet_view view;
@@ -50,7 +52,9 @@ static void accept_packet(struct rx_batch *rx, uint32_t i, struct outcome *outco
         outcome->not_allowed++;
         return;
     }
-    nbl_chain_append(&outcome->nbls, rx_batch_prepare(rx, i, view.length, view.version));
+    NET_BUFFER_LIST *nbl = coalesce_add(coalescer, rx, i, &view);
+    if (nbl)
+        nbl_chain_append(&outcome->nbls, nbl);
 }
 
 static void count(struct adapter *adapter, const struct outcome *outcome)
@@ -110,15 +114,25 @@ void receive_deliver(struct batch *batch)
 {
     struct rx_batch *rx = CONTAINING_RECORD(batch, struct rx_batch, batch);
     struct outcome outcome = {0};
+    struct coalescer coalescer;
     struct epoch_guard guard;
+    uint32_t offloads = __atomic_load_n(&batch->adapter->offload.active, __ATOMIC_RELAXED);
 
+    coalesce_begin(&coalescer, batch->count > 1 ? offloads : offloads & ~(OFFLOAD_RSC4 | OFFLOAD_RSC6));
     epoch_enter(&guard);
     for (uint32_t i = 0; i < batch->count; i++)
         if (rx->packets[i].valid)
-            accept_packet(rx, i, &outcome);
+            accept_packet(rx, i, &coalescer, &outcome);
+    coalesce_end(&coalescer, rx);
     struct counters_cpu *counters = &batch->adapter->counters[guard.cpu];
     counters->rx_packets += outcome.accepted;
     counters->rx_bytes += outcome.accepted_bytes;
+    if (coalescer.units || coalescer.aborts) {
+        counters->rsc_packets += coalescer.segments;
+        counters->rsc_bytes += coalescer.bytes;
+        counters->rsc_units += coalescer.units;
+        counters->rsc_aborts += coalescer.aborts;
+    }
     epoch_leave(&guard);
 
     count(batch->adapter, &outcome);

@@ -87,17 +87,33 @@ void rx_batch_open(struct rx_batch *rx)
         drop_count(rx->batch.adapter, DROP_RX_MEMORY, lost);
 }
 
-NET_BUFFER_LIST *rx_batch_prepare(struct rx_batch *rx, uint32_t i, uint32_t bytes, uint8_t version)
+/* The slot's MDLs: 0 the whole slot, 1 a payload. */
+static MDL *slot_mdl(struct rx_batch *rx, uint32_t i, uint32_t which)
 {
-    /* A packet that was authenticated has not changed since its sender computed or checked its checksums. */
-    static const uintptr_t checksums = NDIS_CHECKSUM_RECEIVE_TCP_CHECKSUM_SUCCEEDED |
-                                       NDIS_CHECKSUM_RECEIVE_UDP_CHECKSUM_SUCCEEDED |
-                                       NDIS_CHECKSUM_RECEIVE_IP_CHECKSUM_SUCCEEDED;
+    return (MDL *)((uint8_t *)rx->mdls + (2 * i + which) * rx->mdl_bytes);
+}
+
+/* A packet that was authenticated has not changed since its sender computed or checked its checksums. */
+static uintptr_t checksums_right(uint8_t version, uint32_t offloads)
+{
+    uint32_t tcp = version == 4 ? OFFLOAD_RX_TCP4 : OFFLOAD_RX_TCP6;
+    uint32_t udp = version == 4 ? OFFLOAD_RX_UDP4 : OFFLOAD_RX_UDP6;
+    uint32_t ip = version == 4 ? OFFLOAD_RX_IP4 : 0;
+    return (offloads & tcp ? NDIS_CHECKSUM_RECEIVE_TCP_CHECKSUM_SUCCEEDED : 0) |
+           (offloads & udp ? NDIS_CHECKSUM_RECEIVE_UDP_CHECKSUM_SUCCEEDED : 0) |
+           (offloads & ip ? NDIS_CHECKSUM_RECEIVE_IP_CHECKSUM_SUCCEEDED : 0);
+}
+
+NET_BUFFER_LIST *rx_batch_prepare(struct rx_batch *rx, uint32_t i, uint32_t bytes, uint8_t version,
+                                  uint32_t offloads)
+{
     NET_BUFFER_LIST *nbl = rx->nbls[i];
     NET_BUFFER *buffer = NET_BUFFER_LIST_FIRST_NB(nbl);
-    MDL *mdl = (MDL *)((uint8_t *)rx->mdls + i * rx->mdl_bytes);
+    MDL *mdl = slot_mdl(rx, i, 0);
     uint16_t protocol = version == 4 ? NDIS_ETH_TYPE_IPV4 : NDIS_ETH_TYPE_IPV6;
 
+    mdl->Next = NULL; /* as coalescing left it */
+    mdl->ByteCount = rx->stride;
     NET_BUFFER_NEXT_NB(buffer) = NULL;
     NET_BUFFER_FIRST_MDL(buffer) = NET_BUFFER_CURRENT_MDL(buffer) = mdl;
     NET_BUFFER_DATA_OFFSET(buffer) = NET_BUFFER_CURRENT_MDL_OFFSET(buffer) = 0;
@@ -109,10 +125,28 @@ NET_BUFFER_LIST *rx_batch_prepare(struct rx_batch *rx, uint32_t i, uint32_t byte
     nbl->Status = NDIS_STATUS_SUCCESS;
     /* What is left from the last use; these slots exist in every version we run on (NDIS 6.50 and later). */
     __builtin_memset(nbl->NetBufferListInfo, 0, sizeof(PVOID) * (RscTcpTimestampDelta + 1));
-    NET_BUFFER_LIST_INFO(nbl, TcpIpChecksumNetBufferListInfo) = (PVOID)checksums;
+    NET_BUFFER_LIST_INFO(nbl, TcpIpChecksumNetBufferListInfo) = (PVOID)checksums_right(version, offloads);
     NET_BUFFER_LIST_INFO(nbl, NetBufferListProtocolId) = (PVOID)(uintptr_t)__builtin_bswap16(protocol);
     NET_BUFFER_LIST_MINIPORT_RESERVED(nbl)[0] = rx;
     return nbl;
+}
+
+void rx_batch_trim_first(struct rx_batch *rx, uint32_t i, uint32_t bytes)
+{
+    slot_mdl(rx, i, 0)->ByteCount = bytes; /* as NdisAdjustMdlLength does */
+}
+
+MDL *rx_batch_payload_mdl(struct rx_batch *rx, uint32_t i, uint32_t offset, uint32_t bytes)
+{
+    MDL *mdl = slot_mdl(rx, i, 1);
+    if (rx->packets[i].payload_offset != offset) { /* headers are most often as long as the last time */
+        MmInitializeMdl(mdl, rx->buffer + i * rx->stride + offset, rx->stride - offset);
+        MmBuildMdlForNonPagedPool(mdl);
+        rx->packets[i].payload_offset = (uint16_t)offset;
+    }
+    mdl->ByteCount = bytes;
+    mdl->Next = NULL;
+    return mdl;
 }
 
 void rx_batch_returned(struct rx_batch *rx)

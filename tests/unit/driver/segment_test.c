@@ -401,6 +401,47 @@ static void test_refusals(void)
     CHECK(!reads(whole, 400, SUM, 2 | 8, OFFLOAD_ALL, 1440));
 }
 
+/* A UDP sum that comes out as zero is sent as 0xffff: zero would mean none. */
+static void test_zero_sum(void)
+{
+    uint8_t whole[64], out[64];
+    uint32_t zeroes = 0;
+    random_seed(11);
+    for (uint8_t version = 4; version <= 6; version += 2) {
+        uint32_t headers = packet_headers(whole, version, 17, 0, 0), ip = headers_ip(whole);
+        for (uint32_t value = 0; value <= 0xffff; value++) {
+            struct spread spread;
+            struct segment_template template;
+            whole[headers] = (uint8_t)(value >> 8), whole[headers + 1] = (uint8_t)value;
+            packet_complete(whole, headers + 2);
+            if (whole[ip + 6] != 0xff || whole[ip + 7] != 0xff)
+                continue;
+            zeroes++;
+            spread_make(&spread, whole, headers + 2, 0, 100);
+            CHECK(segment_begin(&template, &spread.buffer, SEGMENT_SUM_TRANSPORT));
+            CHECK(segment_copy(&template, 0, headers + 2, out) && memcmp(out, whole, headers + 2) == 0);
+            spread_free(&spread);
+        }
+    }
+    CHECK(zeroes >= 2);
+}
+
+/* The sender changes its memory behind our back: the headers are another length than they were. */
+static void test_changed(void)
+{
+    uint8_t whole[2000];
+    struct spread spread;
+    struct segment_template template;
+    random_seed(12);
+    uint32_t headers = packet_headers(whole, 4, 6, 0, 3);
+    segment_request request = 400u | headers / 4 << SEGMENT_HEADERS_SHIFT | SEGMENT_SUM_TRANSPORT;
+    spread_make(&spread, whole, sizeof(whole), 0, 5000);
+    CHECK(segment_begin(&template, &spread.buffer, request));
+    ((uint8_t *)spread.mdls[0].MappedSystemVa)[20 + 12] = 0xf0;
+    CHECK(!segment_begin(&template, &spread.buffer, request));
+    spread_free(&spread);
+}
+
 static void test_checksum(void)
 {
     static uint8_t bytes[300000];
@@ -424,6 +465,8 @@ int main(void)
 {
     test_checksum();
     test_refusals();
+    test_zero_sum();
+    test_changed();
     test_many_pieces();
     for (uint32_t seed = 1; seed <= 400; seed++)
         test_cut(seed);
