@@ -287,6 +287,8 @@ VOID NTAPI NdisMIndicateStatusEx(NDIS_HANDLE MiniportAdapterHandle, PNDIS_STATUS
         verify_report(RULE_LINK_STATE, "NdisMIndicateStatusEx: invalid header or SourceHandle");
     if (StatusIndication->StatusCode == NDIS_STATUS_LINK_STATE)
         link_state(adapter, StatusIndication);
+    if (StatusIndication->StatusCode == NDIS_STATUS_TASK_OFFLOAD_CURRENT_CONFIG)
+        offload_current(adapter, StatusIndication->StatusBuffer, StatusIndication->StatusBufferSize);
 }
 
 void adapter_notify_pnp(struct ndis_adapter *adapter, NDIS_DEVICE_PNP_EVENT event)
@@ -349,6 +351,7 @@ static void bind_stack(struct ndis_adapter *adapter)
     value = adapter->supported_filters & (NDIS_PACKET_TYPE_DIRECTED | NDIS_PACKET_TYPE_MULTICAST |
                                           NDIS_PACKET_TYPE_ALL_MULTICAST | NDIS_PACKET_TYPE_BROADCAST);
     ndis_adapter_oid(adapter, true, OID_GEN_CURRENT_PACKET_FILTER, &value, sizeof value, &bytes);
+    offload_bind(adapter);
     /* Newer systems ask for what an older driver does not know. */
     if (host_options.verify &&
         ndis_adapter_oid(adapter, false, OID_UNKNOWN, &value, sizeof value, &bytes) == NDIS_STATUS_SUCCESS)

@@ -54,6 +54,21 @@ struct adapter_receive { /* per virtual CPU: its owner at DISPATCH_LEVEL uses it
     struct coalescer coalescer;
 };
 
+/* What the miniport does for the stack: its current offload configuration, as far as it is used here. */
+enum {
+    OFFLOAD_SUM_TCP4 = 1,
+    OFFLOAD_SUM_UDP4 = 2,
+    OFFLOAD_SUM_TCP6 = 4,
+    OFFLOAD_SUM_UDP6 = 8,
+    OFFLOAD_LARGE_TCP4 = 16,
+    OFFLOAD_LARGE_TCP6 = 32,
+    OFFLOAD_LARGE_UDP4 = 64,
+    OFFLOAD_LARGE_UDP6 = 128,
+    OFFLOAD_COALESCE4 = 256,
+    OFFLOAD_COALESCE6 = 512,
+};
+#define OFFLOAD_HEADERS_MAX 120u
+
 struct ndis_adapter {
     uint32_t magic;
     struct ndis_adapter *next;
@@ -71,6 +86,8 @@ struct ndis_adapter {
     uint32_t supported_filters;
     uint32_t data_backfill, context_backfill;
     bool link_up;
+    uint32_t offloads;     /* OFFLOAD_*, atomic */
+    uint32_t large_max[2]; /* payload of a packet to be cut: TCP, UDP */
     bool surprise_removed;
     bool removal_pending; /* QUERY_REMOVE seen, not cancelled */
     struct gate control;  /* state changes and OID requests, one at a time */
@@ -112,6 +129,29 @@ void transmit_free(struct ndis_adapter *adapter);
 void transmit_burst(void *adapter, struct tun_packet *packets, unsigned count); /* a tun_receive */
 void transmit_update_throttle(struct ndis_adapter *adapter);
 void receive_initialize(struct ndis_adapter *adapter);
+
+/* ---- task offloads (offload.c) ---- */
+/* Takes over an NDIS_OFFLOAD that the miniport gave, `bytes` long. */
+void offload_current(struct ndis_adapter *adapter, const void *structure, uint32_t bytes);
+/* What the TCP/IP stack asks for when it binds. */
+void offload_bind(struct ndis_adapter *adapter);
+/* A TUN packet that the miniport completes itself. */
+struct offload_send {
+    uint32_t index; /* of NetBufferListInfo */
+    uint32_t word;
+    uint32_t ip_bytes;
+    uint32_t packets;          /* that it becomes */
+    uint8_t version, protocol; /* protocol: of a packet to be cut, else 0 */
+};
+bool offload_fits(struct ndis_adapter *adapter, const struct tun_packet *packet, struct offload_send *send);
+/* Writes the information into the NBL, and the packet's headers (`data`, all contiguous) as it demands. */
+void offload_write(const struct offload_send *send, uint8_t *data, NET_BUFFER_LIST *list);
+/* Verify mode: a completed NBL that was sent with information `index`. */
+void offload_check_completed(const NET_BUFFER_LIST *list, uint32_t index);
+/* Makes a received unit of coalesced segments (iov[1..pieces]) one write to the TUN: iov[0] becomes the
+ * headers, changed, in `headers`. */
+bool offload_unit(struct ndis_adapter *adapter, const NET_BUFFER_LIST *list, struct iovec *iov,
+                  unsigned *pieces, uint8_t headers[OFFLOAD_HEADERS_MAX], struct tun_packet *packet);
 
 /* verify mode: sends with memory of their own, split at random (transmit_strict.c). The packets of one TUN
  * packet as a chain of NBLs; NULL if it is malformed. */

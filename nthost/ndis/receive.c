@@ -160,17 +160,23 @@ static void return_strict(struct ndis_adapter *adapter, NET_BUFFER_LIST *chain, 
 static int64_t deliver(struct ndis_adapter *adapter, NET_BUFFER_LIST *chain)
 {
     struct coalescer *coalescer = &adapter->receive[sched_cpu_current()].coalescer;
-    struct iovec iov[PIECES_PER_PACKET];
+    struct iovec iov[1 + PIECES_PER_PACKET]; /* one more for the headers of a unit */
     int64_t count = 0;
 
     for (NET_BUFFER_LIST *list = chain; list; list = list->Next) {
         uintptr_t checksum = (uintptr_t)list->NetBufferListInfo[TcpIpChecksumNetBufferListInfo];
         const NET_BUFFER *buffer = list->FirstNetBuffer;
-        unsigned pieces = buffer ? buffer_pieces(buffer, iov) : 0;
+        unsigned pieces = buffer ? buffer_pieces(buffer, iov + 1) : 0;
+        uint8_t headers[OFFLOAD_HEADERS_MAX];
+        struct tun_packet unit;
 
         count++;
-        if (pieces)
-            coalesce_add(coalescer, iov, pieces, buffer->DataLength, checksum & CHECKSUM_GOOD);
+        if (pieces && list->NetBufferListInfo[TcpRecvSegCoalesceInfo] &&
+            offload_unit(adapter, list, iov, &pieces, headers, &unit)) {
+            coalesce_flush(coalescer); /* nothing of its flow is overtaken */
+            write_packet(adapter, &unit, iov, pieces, 1);
+        } else if (pieces)
+            coalesce_add(coalescer, iov + 1, pieces, buffer->DataLength, checksum & CHECKSUM_GOOD);
         else
             __atomic_add_fetch(&adapter->rx_write_errors, 1, __ATOMIC_RELAXED);
     }

@@ -1,5 +1,5 @@
 /* Upper edge to driver: bursts from the TUN become one chain of NET_BUFFER_LISTs, one call of
- * MiniportSendNetBufferLists.  A super-segment, which the driver did not offer to cut, is cut here: one NBL
+ * MiniportSendNetBufferLists.  A super-segment that the driver does not offer to cut is cut here: one NBL
  * with a NET_BUFFER per packet, as the TCP/IP stack sends a burst of one flow.  NBLs, NBs, MDLs and packet
  * memory are preallocated and come back last in, first out. */
 #include "dice.h"
@@ -183,10 +183,34 @@ static void chain_append(struct chain *chain, NET_BUFFER_LIST *list, uint32_t by
     chain->packets += packets;
 }
 
-/* Cuts one TUN packet into `chain`; the caller holds tx_lock. */
+/* Appends a packet as it is, for the driver to complete. */
+static bool whole_append(struct ndis_adapter *adapter, const struct tun_packet *packet,
+                         const struct offload_send *send, struct chain *chain)
+{
+    struct tx_list *list = list_take(adapter);
+    struct tx_buffer *b = list ? buffer_take(adapter, packet->length) : NULL;
+
+    if (!b) {
+        if (list)
+            list_give(adapter, list);
+        return false;
+    }
+    transmit_prepare_list(adapter, &list->list, send->version);
+    memcpy(b->data, packet->data, packet->length);
+    buffer_fill(adapter, b, packet->length);
+    offload_write(send, b->data, &list->list);
+    list->list.FirstNetBuffer = &b->buffer;
+    list->bytes = packet->length;
+    list->buffers = 1;
+    chain_append(chain, &list->list, list->bytes, send->packets);
+    return true;
+}
+
+/* Cuts one TUN packet into `chain`, if the driver does not; the caller holds tx_lock. */
 static void packet_append(struct ndis_adapter *adapter, const struct tun_packet *packet, struct chain *chain)
 {
     struct segmenter segmenter;
+    struct offload_send send;
     uint8_t version = packet->length ? packet->data[0] >> 4 : 0;
     uint32_t index = 0;
 
@@ -194,6 +218,8 @@ static void packet_append(struct ndis_adapter *adapter, const struct tun_packet 
         adapter->tx_dropped++;
         return;
     }
+    if (offload_fits(adapter, packet, &send) && whole_append(adapter, packet, &send, chain))
+        return;
     while (index < segmenter.count) {
         struct tx_list *list = list_take(adapter);
         NET_BUFFER **tail;

@@ -34,6 +34,7 @@ struct strict_nbl {
     NET_BUFFER_LIST list;
     struct strict_buffer *buffers;
     uint32_t bytes;
+    uint32_t offload; /* index of the information that was sent with it, 0: none */
     bool guarded;
 };
 
@@ -121,10 +122,34 @@ static struct strict_nbl *nbl_make(struct ndis_adapter *adapter, uint8_t version
     return nbl;
 }
 
+/* The packet as it is, for the driver to complete. */
+static NET_BUFFER_LIST *whole_list(struct ndis_adapter *adapter, const struct tun_packet *packet,
+                                   const struct offload_send *send, uint8_t *scratch)
+{
+    struct strict_nbl *nbl = nbl_make(adapter, send->version);
+    struct strict_buffer *b;
+
+    if (!nbl)
+        return NULL;
+    memcpy(scratch, packet->data, packet->length);
+    offload_write(send, scratch, &nbl->list);
+    b = buffer_make(adapter, scratch, packet->length);
+    if (!b) {
+        strict_free(nbl->guarded, nbl, sizeof *nbl);
+        return NULL;
+    }
+    nbl->list.FirstNetBuffer = &b->buffer;
+    nbl->buffers = b;
+    nbl->bytes = packet->length;
+    nbl->offload = send->index;
+    return &nbl->list;
+}
+
 NET_BUFFER_LIST *strict_list(struct ndis_adapter *adapter, const struct tun_packet *packet)
 {
     static uint8_t scratch[65536]; /* only the loop thread sends */
     struct segmenter segmenter;
+    struct offload_send send;
     uint8_t version = packet->length ? packet->data[0] >> 4 : 0;
     NET_BUFFER_LIST *first = NULL, **tail = &first;
     NET_BUFFER **buffer_tail = NULL;
@@ -132,6 +157,8 @@ NET_BUFFER_LIST *strict_list(struct ndis_adapter *adapter, const struct tun_pack
 
     if ((version != 4 && version != 6) || segment_begin(&segmenter, packet) != 0)
         return NULL;
+    if (packet->length <= sizeof scratch && offload_fits(adapter, packet, &send) && !dice_chance(4))
+        return whole_list(adapter, packet, &send, scratch);
     for (uint32_t i = 0; i < segmenter.count; i++) {
         uint32_t length = segment_length(&segmenter, i);
         struct strict_buffer *b;
@@ -183,6 +210,7 @@ uint32_t strict_completed(struct ndis_adapter *adapter, NET_BUFFER_LIST *list)
     struct strict_nbl *nbl = (struct strict_nbl *)list;
     uint32_t bytes = nbl->bytes;
 
+    offload_check_completed(list, nbl->offload);
     while (nbl->buffers) {
         struct strict_buffer *b = nbl->buffers;
 

@@ -76,8 +76,7 @@ bool segment_request_read(NET_BUFFER_LIST *nbl, const uint8_t *headers, uint32_t
     if (large == 0 && udp == 0)
         return sums_read((uint32_t)(uintptr_t)NET_BUFFER_LIST_INFO(nbl, TcpIpChecksumNetBufferListInfo),
                          headers, available, request);
-    if (large != 0)
-        NET_BUFFER_LIST_INFO(nbl, TcpLargeSendNetBufferListInfo) = (PVOID)(uintptr_t)NDIS_LSO_V2_TYPE;
+    segment_note_completion(nbl);
     if ((large != 0 && udp != 0) || NET_BUFFER_NEXT_NB(first) || !transport_parse(headers, available, &view))
         return false;
     uint32_t needed = large != 0 ? (view.version == 4 ? OFFLOAD_LSO4 : OFFLOAD_LSO6)

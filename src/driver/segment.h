@@ -42,6 +42,14 @@ static inline segment_request segment_request_of(NET_BUFFER_LIST *nbl)
     return (segment_request)(uintptr_t)*segment_request_slot(nbl);
 }
 
+/* What the completion of a large send is to say, sent or refused (Microsoft:
+ * "NDIS_TCP_LARGE_SEND_OFFLOAD_NET_BUFFER_LIST_INFO", LsoV2TransmitComplete). */
+static inline void segment_note_completion(NET_BUFFER_LIST *nbl)
+{
+    if (NET_BUFFER_LIST_INFO(nbl, TcpLargeSendNetBufferListInfo))
+        NET_BUFFER_LIST_INFO(nbl, TcpLargeSendNetBufferListInfo) = (PVOID)(uintptr_t)NDIS_LSO_V2_TYPE;
+}
+
 /* Does the NBL ask for anything?  Most do not, or only with `segment_request_read` do we know. */
 static inline bool segment_wanted(const NET_BUFFER_LIST *nbl)
 {

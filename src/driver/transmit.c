@@ -53,6 +53,7 @@ static uint32_t packets_from(const NET_BUFFER *buffer)
 static void refuse(struct pass *pass, NET_BUFFER_LIST *nbl, NDIS_STATUS status, enum drop_reason reason)
 {
     NET_BUFFER_LIST_STATUS(nbl) = status;
+    segment_note_completion(nbl);
     drop_count(pass->adapter, reason, packets_from(NET_BUFFER_LIST_FIRST_NB(nbl)));
     nbl_chain_append(&pass->done, nbl);
 }
@@ -383,6 +384,7 @@ static void refuse_chain(struct adapter *adapter, NET_BUFFER_LIST *chain, NDIS_S
     uint32_t count = 0;
     for (NET_BUFFER_LIST *nbl = chain; nbl; nbl = nbl->Next) {
         NET_BUFFER_LIST_STATUS(nbl) = status;
+        segment_note_completion(nbl);
         count += packets_from(NET_BUFFER_LIST_FIRST_NB(nbl));
     }
     drop_count(adapter, reason, count);
