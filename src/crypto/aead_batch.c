@@ -54,7 +54,13 @@ struct workspace {
 _Static_assert(sizeof(struct workspace) <= AEAD_WORKSPACE_BYTES, "the public workspace is too small");
 
 /* From the slowest to the fastest. */
-static const struct aead_core *const cores[] = {&aead_core_sse2, &aead_core_ssse3, &aead_core_avx2};
+static const struct aead_core *const cores[] = {
+    &aead_core_sse2, /* of whatever the target's baseline is */
+#if defined(__x86_64__)
+    &aead_core_ssse3,
+    &aead_core_avx2,
+#endif
+};
 static const struct aead_core *selected_core = &aead_core_sse2, *narrow_core = &aead_core_sse2;
 
 /* Whole portions of ordinary packets are done by AVX-512 code, which has no use for cores. */

@@ -162,6 +162,45 @@ static bool batch_mixed_works(struct aead_workspace *workspace)
            !secure_equal(buffers[0], buffers[2], sizeof buffers[0]);
 }
 
+/* Messages that are longer than any core's group, with different keys: bodies, tails, and the Poly1305 of two
+ * messages woven into others' ciphers; in place, and the fourth of them forged. */
+#define LONG_MESSAGES 5
+#define LONG_BYTES    1100
+static bool batch_long_works(struct aead_workspace *workspace)
+{
+    static uint8_t buffers[LONG_MESSAGES][LONG_BYTES + 16], expected[LONG_BYTES + 16];
+    uint8_t keys[LONG_MESSAGES][32];
+    struct aead_segment plain[LONG_MESSAGES], sealed[LONG_MESSAGES];
+    struct aead_item items[LONG_MESSAGES];
+    for (uint8_t i = 0; i < LONG_MESSAGES; i++) {
+        fill(keys[i], 32, i);
+        fill(buffers[i], LONG_BYTES, i);
+        plain[i] = (struct aead_segment){buffers[i], LONG_BYTES};
+        sealed[i] = (struct aead_segment){buffers[i], LONG_BYTES + 16};
+        items[i] = (struct aead_item){.key = keys[i],
+                                      .source = &plain[i],
+                                      .source_count = 1,
+                                      .destination = &sealed[i],
+                                      .destination_count = 1};
+        __builtin_memcpy(items[i].nonce, aead_nonce, sizeof items[i].nonce);
+    }
+    bool works = aead_seal_batch(items, LONG_MESSAGES, workspace) == LONG_MESSAGES;
+    for (uint8_t i = 0; i < LONG_MESSAGES; i++) {
+        fill(expected, LONG_BYTES, i);
+        chacha20poly1305_seal(expected, expected, LONG_BYTES, NULL, 0, aead_nonce, keys[i]);
+        works &= secure_equal(buffers[i], expected, sizeof expected);
+        items[i].source = &sealed[i];
+    }
+    buffers[3][LONG_BYTES - 1] ^= 1;
+    works &= aead_open_batch(items, LONG_MESSAGES, workspace) == LONG_MESSAGES - 1 && !items[3].ok;
+    for (uint8_t i = 0; i < LONG_MESSAGES; i++)
+        if (i != 3) {
+            fill(expected, LONG_BYTES, i);
+            works &= secure_equal(buffers[i], expected, LONG_BYTES);
+        }
+    return works;
+}
+
 static bool aead_batch_works(struct aead_workspace *workspace)
 {
     static const uint16_t lengths[] = {0, 1, 16, 64, 65, 255, 256, 257, 320, BATCH_BYTES};
@@ -170,7 +209,7 @@ static bool aead_batch_works(struct aead_workspace *workspace)
     for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++)
         if (!batch_message_works(lengths[i], key, workspace))
             return false;
-    return batch_mixed_works(workspace);
+    return batch_mixed_works(workspace) && batch_long_works(workspace);
 }
 
 const char *crypto_self_test(struct aead_workspace *workspace)
