@@ -28,14 +28,15 @@ def headline(compared):
     found = {(label, against): median for _, against, label, median, *_ in compared}
     speed, cost = found.get(("TCP, one stream", "wireguard-go")), found.get(("CPU time per GB", "wireguard-go"))
     if speed and cost:
-        return f"Wyrm moves {times(speed).rstrip('×')} times what wireguard-go moves, for one {ordinal(cost)} of the CPU time per byte"
+        return f"Wyrm moves {times(speed).rstrip('×')} times what wireguard-go moves, for {part(cost)} of the CPU time per byte"
     return "Tunnels measured side by side"
 
 
-def ordinal(value):
+def part(value):
+    """One of so many, in words as far as they read well."""
     words = {2: "half", 3: "third", 4: "quarter", 5: "fifth", 6: "sixth", 7: "seventh", 8: "eighth", 9: "ninth", 10: "tenth",
              11: "eleventh", 12: "twelfth"}
-    return words.get(round(value), f"{round(value)}th")
+    return f"one {words[round(value)]}" if round(value) in words else f"1/{round(value)}" if value >= 1.5 else f"{1 / value:.0%}"
 
 
 def tiles(compared):

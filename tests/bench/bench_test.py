@@ -94,6 +94,7 @@ def goals(tests, result):
 def drawn(tests, result):
     page = report.page(result)
     tests.check("10.0 times what wireguard-go moves" in page and "one tenth of the CPU time" in page, "the headline says the ratio")
+    tests.equal([report.part(number) for number in (2.2, 12, 21.4, 1.2)], ["one half", "one twelfth", "1/21", "83%"], "parts in words")
     tests.check("A &lt;fast&gt; &amp; quiet one" in page, "text is escaped")
     tests.equal(re.findall(r"(?:src|href)=|@import|url\(|<script", page), [], "nothing is fetched, nothing runs")
     pictures = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
