@@ -12,6 +12,8 @@ struct batch;
 /* So many batches are delivered in one go: whoever holds the head also delivers what others finish meanwhile,
  * and when that is a DPC, it must come to an end although they go on. */
 #define ORDER_DELIVER_MAX 16
+/* What one go of a long delivery costs beside sealing: about as much as so many bytes (fair_queue.h). */
+#define ORDER_DELIVER_COST_BYTES 16384
 
 struct order {
     struct batch *volatile *slots; /* ORDER_SLOTS finished batches, by ticket */

@@ -61,6 +61,7 @@ struct peer {
     struct endpoint_cell endpoint;
     struct order tx_order, rx_order; /* usable once there was a session */
     struct peer_orders *orders; /* their slots: two kilobytes that a peer without sessions does not need */
+    struct fair_flow flow;      /* its turn at the workers, both directions */
     struct work tx_order_work, rx_order_work; /* long deliveries go on there; hold a reference while queued */
     KSPIN_LOCK staged_lock;
     struct staged_packet *staged_head, *staged_tail;

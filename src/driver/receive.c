@@ -77,7 +77,9 @@ static void order_work(struct work *work)
     if (order_continue(&peer->rx_order, receive_deliver))
         peer_release(peer);
     else
-        work_queue(WORK_DATA, work); /* with its reference, and behind what else there is to do */
+        work_queue_data(
+            &peer->flow, work,
+            ORDER_DELIVER_COST_BYTES); /* with its reference, and behind what else there is to do */
 }
 
 void receive_initialize_peer(struct peer *peer)
@@ -89,7 +91,7 @@ void receive_initialize_peer(struct peer *peer)
 static void batch_finish(struct peer *peer, struct batch *batch)
 {
     if (!order_finish(&peer->rx_order, batch, receive_deliver) && peer_reference(peer))
-        work_queue(WORK_DATA, &peer->rx_order_work);
+        work_queue_data(&peer->flow, &peer->rx_order_work, ORDER_DELIVER_COST_BYTES);
 }
 
 static void batch_work(struct work *work)
@@ -139,7 +141,7 @@ static void batch_run(struct pass *pass, struct rx_batch *rx, uint32_t bytes)
     if (bytes > pass->budget || !order_is_next(&peer->rx_order, rx->batch.ticket)) {
         if (udp_socket_hold(pass->socket)) {
             rx->socket = pass->socket;
-            work_queue(WORK_DATA, &rx->batch.work);
+            work_queue_data(&peer->flow, &rx->batch.work, bytes);
             return;
         } /* the socket is closing: nothing can be kept, so it is opened here after all */
     }

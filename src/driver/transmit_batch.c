@@ -109,7 +109,9 @@ static void order_work(struct work *work)
     if (order_continue(&peer->tx_order, deliver))
         peer_release(peer);
     else
-        work_queue(WORK_DATA, work); /* with its reference, and behind what else there is to do */
+        work_queue_data(
+            &peer->flow, work,
+            ORDER_DELIVER_COST_BYTES); /* with its reference, and behind what else there is to do */
 }
 
 void transmit_initialize_peer(struct peer *peer)
@@ -121,7 +123,7 @@ void transmit_initialize_peer(struct peer *peer)
 static void batch_finish(struct peer *peer, struct batch *batch)
 {
     if (!order_finish(&peer->tx_order, batch, deliver) && peer_reference(peer))
-        work_queue(WORK_DATA, &peer->tx_order_work);
+        work_queue_data(&peer->flow, &peer->tx_order_work, ORDER_DELIVER_COST_BYTES);
 }
 
 static void batch_work(struct work *work)
@@ -148,7 +150,7 @@ void transmit_batch_run(struct tx_batch *tx, uint32_t *budget, struct nbl_chain 
 {
     struct peer *peer = tx->batch.peer;
     if (tx->used > *budget || !order_is_next(&peer->tx_order, tx->batch.ticket) || wants_route(peer)) {
-        work_queue(WORK_DATA, &tx->batch.work);
+        work_queue_data(&peer->flow, &tx->batch.work, tx->used);
         return;
     }
     *budget -= tx->used;

@@ -1,5 +1,5 @@
-/* The pool of worker threads: three queues under one lock, threads that sleep on an event of their own, the
- * most recently idle one woken first. */
+/* The pool of worker threads: data by peers in turn and two plain queues, all under one lock, threads that
+ * sleep on an event of their own, the most recently idle one woken first. */
 #include "worker.h"
 #include "memory.h"
 #include "nt/ob_ps_se.h"
@@ -17,7 +17,8 @@ struct worker {
 
 static struct {
     KSPIN_LOCK lock;
-    LIST_ENTRY queues[WORK_CLASSES];
+    struct fair_queue data;
+    LIST_ENTRY queues[WORK_CLASSES]; /* not of WORK_DATA */
     struct worker *idle;
     struct worker *workers;
     uint32_t count;
@@ -31,14 +32,17 @@ void work_initialize(struct work *work, void (*run)(struct work *work))
     work->queued = 0;
 }
 
-bool work_queue(enum work_class class, struct work *work)
+static bool queue_item(enum work_class class, struct work *work, struct fair_flow *flow, uint32_t bytes)
 {
     struct worker *worker = NULL;
     KIRQL irql = KeAcquireSpinLockRaiseToDpc(&pool.lock);
     bool queue = !work->queued;
     if (queue) {
         work->queued = 1;
-        InsertTailList(&pool.queues[class], &work->link);
+        if (flow)
+            fair_queue_put(&pool.data, flow, &work->item, bytes);
+        else
+            InsertTailList(&pool.queues[class], &work->item.link);
         worker = pool.idle;
         if (worker)
             pool.idle = worker->next_idle;
@@ -47,6 +51,16 @@ bool work_queue(enum work_class class, struct work *work)
     if (worker)
         KeSetEvent(&worker->wake, IO_NETWORK_INCREMENT, FALSE);
     return queue;
+}
+
+bool work_queue(enum work_class class, struct work *work)
+{
+    return queue_item(class, work, NULL, 0);
+}
+
+bool work_queue_data(struct fair_flow *flow, struct work *work, uint32_t bytes)
+{
+    return queue_item(WORK_DATA, work, flow, bytes);
 }
 
 /* Lock held. */
@@ -64,8 +78,8 @@ static struct work *take_from(enum work_class class)
 {
     LIST_ENTRY *head = &pool.queues[class];
     for (LIST_ENTRY *link = head->Flink; link != head; link = link->Flink) {
-        struct work *work = CONTAINING_RECORD(link, struct work, link);
-        if (class != WORK_DATA && is_running(work))
+        struct work *work = CONTAINING_RECORD(link, struct work, item.link);
+        if (is_running(work))
             continue;
         RemoveEntryList(link);
         work->queued = 0;
@@ -74,17 +88,28 @@ static struct work *take_from(enum work_class class)
     return NULL;
 }
 
+/* Lock held. A data item may run on two workers at once: queued again, it is another piece of work. */
+static struct work *take_data(void)
+{
+    struct fair_item *item = fair_queue_take(&pool.data);
+    if (!item)
+        return NULL;
+    struct work *work = CONTAINING_RECORD(item, struct work, item);
+    work->queued = 0;
+    return work;
+}
+
 /* Lock held. */
 static struct work *take(void)
 {
     struct work *work = NULL;
-    if (pool.data_streak < DATA_STREAK_MAX && (work = take_from(WORK_DATA)) != NULL) {
+    if (pool.data_streak < DATA_STREAK_MAX && (work = take_data()) != NULL) {
         pool.data_streak++;
         return work;
     }
     pool.data_streak = 0;
     if (!(work = take_from(WORK_HANDSHAKE)) && !(work = take_from(WORK_CONTROL)))
-        work = take_from(WORK_DATA);
+        work = take_data();
     return work;
 }
 
@@ -136,6 +161,7 @@ NTSTATUS worker_initialize(void)
     KeInitializeSpinLock(&pool.lock);
     for (int i = 0; i < WORK_CLASSES; i++)
         InitializeListHead(&pool.queues[i]);
+    fair_queue_initialize(&pool.data);
     pool.idle = NULL;
     pool.stopping = false;
     pool.data_streak = 0;
