@@ -5,6 +5,7 @@
 #include "driver.h"
 #include "epoch.h"
 #include "handshake_work.h"
+#include "keyword.h"
 #include "memory.h"
 #include "nt/rtl.h"
 #include "oid.h"
@@ -98,6 +99,24 @@ static NTSTATUS adapter_prepare(struct adapter *adapter)
     return route_initialize(adapter);
 }
 
+/* At one gigabyte a second the default is a third of a millisecond.  Less lets other DPCs of the processor
+ * run sooner and other packets of the same processor wait less; more keeps longer bursts on one processor. */
+#define PASS_BUDGET_DEFAULT_KB 320
+#define PASS_BUDGET_MIN_KB     16
+#define PASS_BUDGET_MAX_KB     4096
+
+static uint32_t pass_bytes_configured(struct adapter *adapter)
+{
+    uint32_t kilobytes = PASS_BUDGET_DEFAULT_KB;
+    NDIS_HANDLE configuration = keywords_open(adapter);
+    if (configuration) {
+        kilobytes =
+            keyword_read(configuration, L"PassBudget", PASS_BUDGET_MIN_KB, PASS_BUDGET_MAX_KB, kilobytes);
+        NdisCloseConfiguration(configuration);
+    }
+    return kilobytes * 1024;
+}
+
 NDIS_STATUS adapter_create(NDIS_HANDLE miniport, NDIS_MINIPORT_INIT_PARAMETERS *parameters,
                            struct adapter **created)
 {
@@ -110,6 +129,7 @@ NDIS_STATUS adapter_create(NDIS_HANDLE miniport, NDIS_MINIPORT_INIT_PARAMETERS *
     NdisMGetDeviceProperty(miniport, NULL, &adapter->device, NULL, NULL, NULL);
 
     NTSTATUS status = adapter_prepare(adapter);
+    adapter->pass_bytes = pass_bytes_configured(adapter);
     if (NT_SUCCESS(status))
         status = oid_set_attributes(adapter);
     if (!NT_SUCCESS(status)) {

@@ -2,6 +2,7 @@
 #include "offload.h"
 #include "adapter.h"
 #include "driver.h"
+#include "keyword.h"
 
 #define ALL_OF(shift) ((uint32_t)NDIS_OFFLOAD_SUPPORTED << (shift))
 
@@ -196,43 +197,18 @@ static void indicate_configuration(struct adapter *adapter)
 
 /* ---- keywords ---- */
 
-/* The setting's value, or `otherwise` when there is none or none that is documented. */
-static uint32_t keyword_read(NDIS_HANDLE configuration, const WCHAR *keyword, uint32_t highest,
-                             uint32_t otherwise)
-{
-    NDIS_CONFIGURATION_PARAMETER *parameter = NULL;
-    NDIS_STATUS status;
-    NDIS_STRING name;
-    USHORT length = 0;
-    while (keyword[length])
-        length++;
-    name.Buffer = (WCHAR *)keyword;
-    name.Length = (USHORT)(length * sizeof(WCHAR));
-    name.MaximumLength = (USHORT)(name.Length + sizeof(WCHAR));
-    NdisReadConfiguration(&status, &parameter, configuration, &name, NdisParameterInteger);
-    if (status != NDIS_STATUS_SUCCESS || !parameter || parameter->ParameterData.IntegerData > highest)
-        return otherwise;
-    return parameter->ParameterData.IntegerData;
-}
-
 /* All on, less what the keywords switch off (0 off; a checksum: 1 transmit, 2 receive, 3 both; else: 1 on).
  */
 static uint32_t keywords_configured(struct adapter *adapter)
 {
-    NDIS_CONFIGURATION_OBJECT object = {
-        .Header = {.Type = NDIS_OBJECT_TYPE_CONFIGURATION_OBJECT,
-                   .Revision = NDIS_CONFIGURATION_OBJECT_REVISION_1,
-                   .Size = NDIS_SIZEOF_CONFIGURATION_OBJECT_REVISION_1},
-        .NdisHandle = adapter->miniport,
-    };
-    NDIS_HANDLE configuration;
+    NDIS_HANDLE configuration = keywords_open(adapter);
     uint32_t flags = offerable();
-    if (NdisOpenConfigurationEx(&object, &configuration) != NDIS_STATUS_SUCCESS)
+    if (!configuration)
         return flags;
     for (uint32_t i = 0; i < SETTINGS; i++) {
         const struct setting *setting = &settings[i];
         uint32_t all = setting->rx ? 3 : 1;
-        uint32_t value = keyword_read(configuration, setting->keyword, all, all);
+        uint32_t value = keyword_read(configuration, setting->keyword, 0, all, all);
         if (!(value & 1))
             flags &= ~(uint32_t)setting->tx;
         if (!(value & 2))

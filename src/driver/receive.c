@@ -12,8 +12,6 @@
 
 /* Sessions open at a time in one pass. */
 #define PASS_GROUPS 8
-/* How much one callback opens where it stands, before the rest goes to the workers. */
-#define RX_PASS_BYTES (320 * 1024)
 
 struct datagram_list {
     WSK_DATAGRAM_INDICATION *head, *tail;
@@ -279,7 +277,7 @@ NTSTATUS receive_datagrams(struct adapter *adapter, WSK_DATAGRAM_INDICATION *cha
     pass.adapter = adapter;
     pass.socket = socket;
     pass.now_ns = time_now_ns();
-    pass.budget = RX_PASS_BYTES;
+    pass.budget = pass.adapter->pass_bytes;
     pass.grouped = false;
     pass.done = (struct datagram_list){0};
     pass.group_count = 0;

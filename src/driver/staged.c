@@ -153,7 +153,7 @@ static bool fill_locked(struct tx_batch *tx, struct peer *peer)
 
 bool transmit_flush_staged(struct peer *peer)
 {
-    uint32_t budget = TX_PASS_BYTES;
+    uint32_t budget = peer->adapter->pass_bytes;
     bool sent = false;
     while (!staged_is_empty(peer)) {
         struct nbl_chain none = {0};
@@ -193,7 +193,7 @@ void transmit_keepalive(struct peer *peer)
 {
     struct nbl_chain none = {0};
     uint64_t now_ns = time_now_ns();
-    uint32_t budget = TX_PASS_BYTES;
+    uint32_t budget = peer->adapter->pass_bytes;
     if (!peer->adapter->up)
         return;
     struct session_object *session = peer_current_session(peer, now_ns);

@@ -413,7 +413,7 @@ void transmit_send(struct adapter *adapter, NET_BUFFER_LIST *chain, ULONG send_f
     struct pass pass;
     pass.adapter = adapter;
     pass.now_ns = time_now_ns();
-    pass.budget = TX_PASS_BYTES;
+    pass.budget = adapter->pass_bytes;
     pass.offloads = __atomic_load_n(&adapter->offload.active, __ATOMIC_RELAXED);
     pass.group_count = 0;
     pass.done = (struct nbl_chain){0};

@@ -5,10 +5,6 @@
 #include "batch.h"
 #include "peer.h"
 
-/* How much one call encrypts where it stands, before the rest goes to the workers: at one gigabyte a second a
- * third of a millisecond. */
-#define TX_PASS_BYTES (320 * 1024)
-
 /* A batch for `peer` on `session` (a reference of which it takes over); NULL: memory, the reference stays. */
 struct tx_batch *transmit_batch_create(struct peer *peer, struct session_object *session, uint32_t packets,
                                        uint32_t plaintext, uint64_t now_ns);
