@@ -199,6 +199,7 @@ static const char *const direction_names[PIPELINE_DIRECTIONS] = {"transmit", "re
 struct profile {
     double share[PIPELINE_DIRECTIONS][STAGES]; /* of the time in the gates */
     uint64_t samples[PIPELINE_DIRECTIONS];
+    bool avx512; /* its functions have names of their own */
 };
 
 static int compare_samples(const void *left, const void *right)
@@ -220,11 +221,13 @@ static void profile_take(struct traffic *t, struct profile *profile)
     unsigned count = pipeline_sample_stop(&samples);
     t->duration = duration;
     qsort(samples, count, sizeof *samples, compare_samples);
-    for (unsigned i = 0; i < count; i++)
+    for (unsigned i = 0; i < count; i++) {
+        profile->avx512 |= samples[i].function && strstr(samples[i].function, "avx512");
         for (unsigned d = 0; d < PIPELINE_DIRECTIONS; d++) {
             profile->samples[d] += samples[i].hits[d];
             profile->share[d][stage_of(samples[i].function)] += (double)samples[i].hits[d];
         }
+    }
     for (unsigned d = 0; d < PIPELINE_DIRECTIONS; d++)
         for (unsigned s = 0; s < STAGES; s++)
             profile->share[d][s] /= profile->samples[d] ? (double)profile->samples[d] : 1;
@@ -236,7 +239,8 @@ static void profile_take(struct traffic *t, struct profile *profile)
     free(samples);
 }
 
-/* The driver does not say which of its cores it uses: the one that takes as long as the driver's AEAD. */
+/* The driver does not say which of its cores it uses, and the functions of most have the same names: the one
+ * that takes as long as the driver's AEAD. */
 static void core_detect(const struct traffic *t, const struct profile *profile)
 {
     static const char *const cores[] = {"avx512", "avx2", "ssse3", "sse2"};
@@ -244,7 +248,7 @@ static void core_detect(const struct traffic *t, const struct profile *profile)
     double best = 0;
 
     for (unsigned i = 0; i < sizeof cores / sizeof *cores; i++) {
-        if (!aead_choose(cores[i]))
+        if (profile->avx512 != (i == 0) || !aead_choose(cores[i]))
             continue;
         double alone = aead_measure(t->length, t->in_burst, t->duration).seal;
         double difference = alone > cycles ? alone / cycles : cycles / alone;
@@ -369,8 +373,8 @@ static void choose_core(void)
         core_detect(&t, &profile);
         free(t.memory);
     }
-    if (!aead_choose(options.core))
-        pipeline_fail("this machine or build has no %s", options.core);
+    if (!options.core || !aead_choose(options.core))
+        pipeline_fail("this machine or build has no %s", options.core ? options.core : "such core");
 }
 
 static void run(void *unused)

@@ -26,11 +26,11 @@ ORDER_SLOTS = 128       # order.h
 DELIVER_MAX = 16
 CALL_BYTES = 512 * 1024  # what a busy stack hands down at once
 MESSAGE_OVERHEAD = 32
-# Used without --costs: bench_pipeline on the machine of docs/performance.md, SSSE3, cycles per packet.
+# Used without --costs: bench_pipeline on the machine of docs/performance.md, AVX-512, cycles per packet.
 DEFAULT_COSTS = {
-    64: {"aead": 233, "classify": 45, "batch": 43, "order": 4, "socket": 1, "host": 27},
-    576: {"aead": 931, "classify": 40, "batch": 43, "order": 7, "socket": 1, "host": 35},
-    1420: {"aead": 2130, "classify": 58, "batch": 77, "order": 8, "socket": 1, "host": 48},
+    64: {"aead": 96, "classify": 36, "batch": 38, "order": 6, "socket": 1, "host": 27},
+    576: {"aead": 306, "classify": 36, "batch": 30, "order": 4, "socket": 1, "host": 30},
+    1420: {"aead": 626, "classify": 32, "batch": 25, "order": 8, "socket": 1, "host": 32},
 }
 DEFAULT_HERTZ = 2.1e9
 
