@@ -2,7 +2,7 @@
  * packets as well as across the blocks of one packet, so that Poly1305 key blocks and packet tails fill lanes
  * too.  This is the data path's interface; chacha20poly1305.h is the one for single short messages.
  *
- * All functions: any IRQL, no allocation, no locks, about 1.6 KB of stack; time depends on lengths only. */
+ * All functions: any IRQL, no allocation, no locks, about 3.5 KB of stack; time depends on lengths only. */
 #pragma once
 
 #include <stdbool.h>
