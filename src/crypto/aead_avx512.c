@@ -234,17 +234,28 @@ static size_t at_most(size_t value, size_t limit)
     return value < limit ? value : limit;
 }
 
-/* `length` bytes from `source`, which has `readable` of them and then zeros. */
-static void add_text(struct workspace *ws, const struct aead_item *item, const uint8_t *source,
-                     size_t readable, uint8_t *destination, size_t length)
+/* `length` bytes from `source`, which has `readable` of them and then zeros.  With `message`, its key as
+ * well: in one go with the blocks behind it where there is no body. */
+static void add_text(struct workspace *ws, const struct aead_item *item, struct poly1305_message *message,
+                     const uint8_t *source, size_t readable, uint8_t *destination, size_t length)
 {
-    size_t at = 0;
+    size_t at = 0, key = message != NULL;
     for (; at + SET_BYTES <= length && at + SET_BYTES <= readable; at += SET_BYTES)
         add_body(ws, item, (uint32_t)(1 + at / CHACHA20_BLOCK_BYTES), source + at, destination + at);
-    while (at < length) {
+    if (key && at > 0) {
+        add_key(ws, item, message);
+        key = 0;
+    }
+    while (key || at < length) {
         size_t blocks = (length - at + CHACHA20_BLOCK_BYTES - 1) / CHACHA20_BLOCK_BYTES;
         struct lane *lane;
-        uint32_t taken = add_lanes(ws, item, (uint32_t)(1 + at / CHACHA20_BLOCK_BYTES), blocks, &lane);
+        uint32_t taken =
+            add_lanes(ws, item, (uint32_t)(1 - key + at / CHACHA20_BLOCK_BYTES), blocks + key, &lane);
+        if (key) {
+            *lane++ = (struct lane){no_source, message->key, 0, CHACHA20_BLOCK_BYTES};
+            taken--;
+            key = 0;
+        }
         for (uint32_t i = 0; i < taken; i++, at += CHACHA20_BLOCK_BYTES) {
             size_t here = at < readable ? at_most(readable - at, CHACHA20_BLOCK_BYTES) : 0;
             lane[i] = (struct lane){here > 0 ? source + at : no_source, destination + at, (uint8_t)here,
@@ -279,8 +290,7 @@ static void seal(struct workspace *ws, struct aead_item *const *items, size_t co
             readable += item->source[k].length;
         message->data = item->destination->data;
         message->length = readable + item->padding;
-        add_key(ws, item, message);
-        add_text(ws, item, gather(item), readable, item->destination->data, message->length);
+        add_text(ws, item, message, gather(item), readable, item->destination->data, message->length);
     }
     flush(ws);
     poly1305_avx512(ws->messages, count);
@@ -306,7 +316,7 @@ static void open(struct workspace *ws, struct aead_item *const *items, size_t co
         item->ok =
             secure_equal((const uint8_t *)ws->messages[i].tag, item->source->data + length, AEAD_TAG_BYTES);
         if (item->ok)
-            add_text(ws, item, item->source->data, length, item->destination->data, length);
+            add_text(ws, item, NULL, item->source->data, length, item->destination->data, length);
     }
     flush(ws);
 }

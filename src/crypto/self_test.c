@@ -7,6 +7,7 @@
 #include "crypto/chacha20poly1305.h"
 #include "crypto/secure_memory.h"
 #include "crypto/x25519.h"
+#include "crypto/x25519_batch.h"
 #include "crypto/xchacha20poly1305.h"
 
 /* RFC 8439, section 2.8.2, and draft-irtf-cfrg-xchacha-03, appendix A.3.1: same plaintext, key and AAD. */
@@ -212,6 +213,22 @@ static bool aead_batch_works(struct aead_workspace *workspace)
     return batch_mixed_works(workspace) && batch_long_works(workspace);
 }
 
+/* The wide ladder, if it may be used: the same answers, in lanes between others. */
+static bool x25519_lanes_work(struct aead_workspace *workspace)
+{
+    static const uint8_t zero_point[32];
+    struct x25519_job jobs[3] = {{.scalar = x25519_public, .point = x25519_base_point},
+                                 {.scalar = x25519_private, .point = x25519_public},
+                                 {.scalar = x25519_private, .point = zero_point}};
+    struct x25519_job *const pointers[3] = {&jobs[0], &jobs[1], &jobs[2]};
+    _Static_assert(sizeof(struct x25519_workspace) <= AEAD_WORKSPACE_BYTES, "room for either");
+    if (!x25519_batch_is_wide())
+        return true;
+    x25519_batch_wide((struct x25519_workspace *)workspace->opaque, pointers, 3);
+    return jobs[0].valid && jobs[1].valid && !jobs[2].valid &&
+           secure_equal(jobs[1].out, x25519_shared, sizeof x25519_shared);
+}
+
 const char *crypto_self_test(struct aead_workspace *workspace)
 {
     if (!chacha20poly1305_works())
@@ -222,6 +239,8 @@ const char *crypto_self_test(struct aead_workspace *workspace)
         return "BLAKE2s";
     if (!x25519_works())
         return "X25519";
+    if (!x25519_lanes_work(workspace))
+        return "X25519 batch";
     if (!aead_batch_works(workspace))
         return "ChaCha20-Poly1305 batch";
     return NULL;

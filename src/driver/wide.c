@@ -40,6 +40,7 @@ static bool test(uint32_t features, struct workspace *workspace, const char **fa
     if (mask != 0 && !NT_SUCCESS(KeSaveExtendedProcessorState(mask, &save)))
         return false;
     cpu_features_use(features);
+    x25519_batch_use(features);
     *failed = crypto_self_test(&workspace->aead);
     if (mask != 0)
         KeRestoreExtendedProcessorState(&save);

@@ -6,10 +6,10 @@
 #include "crypto/blake2s.h"
 #include "crypto/chacha20.h"
 #include "crypto/self_test.h"
-#include "crypto/x25519.h"
+#include "crypto/x25519_batch.h"
 #include "crypto/xchacha20poly1305.h"
 
-static enum { NOTHING, BLOCK, SUBKEY, HASH, DERIVATION, CURVE, SEAL, OPEN_RESULT, OPEN_TEXT } broken;
+static enum { NOTHING, BLOCK, SUBKEY, HASH, DERIVATION, CURVE, CURVES, SEAL, OPEN_RESULT, OPEN_TEXT } broken;
 
 void __real_chacha20_block(uint8_t *out, const uint8_t *key, uint32_t counter, const uint8_t *nonce);
 void __wrap_chacha20_block(uint8_t *out, const uint8_t *key, uint32_t counter, const uint8_t *nonce);
@@ -58,6 +58,17 @@ bool __wrap_x25519(uint8_t *out, const uint8_t *scalar, const uint8_t *point)
     return result;
 }
 
+void __real_x25519_lanes_ifma(struct x25519_workspace *workspace, struct x25519_job *const jobs[],
+                              size_t count);
+void __wrap_x25519_lanes_ifma(struct x25519_workspace *workspace, struct x25519_job *const jobs[],
+                              size_t count);
+void __wrap_x25519_lanes_ifma(struct x25519_workspace *workspace, struct x25519_job *const jobs[],
+                              size_t count)
+{
+    __real_x25519_lanes_ifma(workspace, jobs, count);
+    jobs[1]->out[0] ^= broken == CURVES;
+}
+
 size_t __real_aead_seal_batch(struct aead_item *items, size_t count, struct aead_workspace *workspace);
 size_t __wrap_aead_seal_batch(struct aead_item *items, size_t count, struct aead_workspace *workspace);
 size_t __wrap_aead_seal_batch(struct aead_item *items, size_t count, struct aead_workspace *workspace)
@@ -85,13 +96,19 @@ int main(void)
         [HASH] = "BLAKE2s",
         [DERIVATION] = "BLAKE2s",
         [CURVE] = "X25519",
+        [CURVES] = "X25519 batch",
         [SEAL] = "ChaCha20-Poly1305 batch",
         [OPEN_RESULT] = "ChaCha20-Poly1305 batch",
         [OPEN_TEXT] = "ChaCha20-Poly1305 batch",
     };
+    x25519_batch_use(cpu_features_detect());
     FOR_EACH_CPU_PATH(i)
     CHECK(crypto_self_test(&workspace) == NULL);
     for (broken = BLOCK; broken <= OPEN_TEXT; broken++) {
+        if (broken == CURVES && !x25519_batch_is_wide()) {
+            CHECK_SKIP("this processor has no %s", "AVX-512 IFMA");
+            continue;
+        }
         const char *found = crypto_self_test(&workspace);
         CHECK_MSG(found != NULL && strcmp(found, expected[broken]) == 0, "broken: %s, found: %s",
                   expected[broken], found != NULL ? found : "nothing");
