@@ -164,10 +164,11 @@ class Lab:
 class Peer:
     """One WireGuard interface in one namespace: `kind` is wyrm or wireguard-go.  `shared`: the peer whose process has this
     adapter as well (its options name it), so that one driver serves both.  `command`: for any other kind, makes the command
-    line of an interface's name; it stays in the foreground and serves the interface's socket as wireguard-go does."""
+    line of an interface's name; it stays in the foreground and serves the interface's socket as wireguard-go does.
+    `environment`: variables for nthost."""
 
     def __init__(self, lab, namespace, kind, label, addresses, port=51820, options=(), driver=DRIVER, nthost=NTHOST,
-                 shared=None, command=None):
+                 shared=None, command=None, environment=None):
         self.lab, self.namespace, self.kind, self.port = lab, namespace, kind, port
         self.name = f"w{lab.id}{label}"
         self.addresses = addresses
@@ -175,7 +176,7 @@ class Peer:
         self.options, self.driver, self.nthost = list(options), driver, nthost
         self.socket = os.path.join(SOCKETS, f"{self.name}.sock")
         self.process, self.shared = None, shared
-        self.command = command
+        self.command, self.environment = command, environment
         self.start()
 
     def start(self):
@@ -184,7 +185,7 @@ class Peer:
             command = None
         elif self.kind == "wyrm":
             command = [self.nthost, "run", self.driver, "--name", self.name] + self.options
-            environment = None
+            environment = self.environment
         elif self.kind == "wireguard-go":
             command = ["wireguard-go", "-f", self.name]
             environment = {"WG_PROCESS_FOREGROUND": "1", "LOG_LEVEL": "error"}
