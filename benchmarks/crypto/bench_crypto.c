@@ -150,7 +150,8 @@ static int compare(const void *left, const void *right)
 static double median(uint64_t *values, size_t count)
 {
     qsort(values, count, sizeof *values, compare);
-    return (double)values[count / 2];
+    uint64_t middle = values[count / 2];
+    return (double)middle;
 }
 
 /* Cycles of one X25519: of any point and of the base point, alone; of eight together, 0 where that is not to

@@ -107,5 +107,6 @@ struct aead_cost aead_measure(uint32_t length, unsigned burst, uint64_t cycles)
     } while (count < SAMPLES_MAX && pipeline_tsc() - start < cycles);
     qsort(seal, count, sizeof *seal, compare);
     qsort(open, count, sizeof *open, compare);
-    return (struct aead_cost){(double)seal[count / 2] / burst, (double)open[count / 2] / burst};
+    uint64_t middle_seal = seal[count / 2], middle_open = open[count / 2];
+    return (struct aead_cost){(double)middle_seal / burst, (double)middle_open / burst};
 }

@@ -105,7 +105,8 @@ static void slice(void *context)
     t->received = pipeline_packets(t->tunnel->ends[1].adapter, &bytes, &writes) - t->arrived;
     for (unsigned d = 0; d < PIPELINE_DIRECTIONS; d++) {
         qsort(t->bursts[d], t->counted[d], sizeof t->bursts[d][0], compare_counts);
-        t->median[d] = (double)t->bursts[d][t->counted[d] / 2] / t->in_burst;
+        uint64_t middle = t->bursts[d][t->counted[d] / 2];
+        t->median[d] = (double)middle / t->in_burst;
     }
 }
 

@@ -177,7 +177,8 @@ static int memory_udp_send(struct udp_socket *socket, const struct iovec *iov, u
         segment = (uint32_t)total;
     target = total <= sizeof gathered ? find(to->family, to->port) : NULL;
     if (target) {
-        __atomic_add_fetch(&target->datagrams, (total + segment - 1) / segment, __ATOMIC_RELAXED);
+        uint64_t datagrams = segment ? (total + segment - 1) / segment : 1; /* one may be empty */
+        __atomic_add_fetch(&target->datagrams, datagrams, __ATOMIC_RELAXED);
         __atomic_add_fetch(&target->bytes, total, __ATOMIC_RELAXED);
     }
     if (target && !target->discard) {

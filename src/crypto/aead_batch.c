@@ -246,7 +246,7 @@ static void packet_body(struct workspace *ws, struct packet *packet, bool seal, 
     struct aead_run *run = &ws->run;
     size_t groups = packet->body_groups;
 
-    if (groups == 0)
+    if (groups == 0 || group == 0)
         return;
     run->key = packet->item->key;
     store_le32(run->counter_nonce, 1);

@@ -189,6 +189,7 @@ void tx_batch_encrypt(struct tx_batch *tx, struct nbl_chain *done)
     uint32_t items = 0;
 
     template.buffer = NULL;
+    template.view = (struct transport_view){0};
     if (!workspace) {
         drop_count(tx->batch.adapter, DROP_TX_MEMORY, tx->batch.count);
         tx_batch_abandon(tx, NDIS_STATUS_RESOURCES, done);

@@ -68,7 +68,7 @@ static void sums_about_the_modulus(size_t more, int above, uint64_t s)
     store_le64(bytes + 32, ~UINT64_C(0) - 256);
     store_le64(bytes + 40, ~UINT64_C(0) - length);
     memset(bytes + 48, 0, length - 48);
-    store_le64(bytes + 48, (uint64_t)(249 + above));
+    store_le64(bytes + 48, UINT64_C(249) + (uint64_t)above);
 }
 
 static void moduli(void)

@@ -117,6 +117,8 @@ static struct coalescer coalescer;
 static void arrive(uint32_t i)
 {
     struct packet_view view;
+    if (!the_batch.buffer)
+        abort();
     memset(the_batch.buffer + i * STRIDE, 0xdd, STRIDE);
     memcpy(the_batch.buffer + i * STRIDE, originals[i], lengths[i]);
     CHECK(packet_parse(originals[i], lengths[i], &view) == PACKET_OK && view.length == lengths[i]);
@@ -139,6 +141,8 @@ static uint32_t recut(uint8_t out[SLOTS][STRIDE], uint32_t out_lengths[SLOTS])
     for (NET_BUFFER_LIST *nbl = indicated.head; nbl; nbl = nbl->Next) {
         NET_BUFFER *buffer = NET_BUFFER_LIST_FIRST_NB(nbl);
         uint32_t length = NET_BUFFER_DATA_LENGTH(buffer), at = 0;
+        if (!NET_BUFFER_CURRENT_MDL(buffer))
+            abort();
         uintptr_t info = (uintptr_t)NET_BUFFER_LIST_INFO(nbl, TcpRecvSegCoalesceInfo);
         uintptr_t marks = (uintptr_t)NET_BUFFER_LIST_INFO(nbl, TcpIpChecksumNetBufferListInfo);
         CHECK(length <= 65535 && mdl_copy(flat, NET_BUFFER_CURRENT_MDL(buffer), 0, length));
@@ -260,7 +264,7 @@ static void test_mix(uint32_t seed, uint64_t *joined)
 {
     static uint8_t out[SLOTS][STRIDE];
     uint32_t out_lengths[SLOTS], flows_count, next[16] = {0};
-    struct flow flows[12];
+    struct flow flows[12] = {0};
     random_seed(seed);
     flows_count = 1 + random_below(12);
     for (uint32_t f = 0; f < flows_count; f++)

@@ -27,7 +27,7 @@ static inline uint32_t random_next(void)
 
 static inline uint32_t random_below(uint32_t bound)
 {
-    return random_next() % bound;
+    return bound ? random_next() % bound : 0;
 }
 
 static inline void random_fill(uint8_t *bytes, uint32_t length)
