@@ -287,8 +287,7 @@ VOID NTAPI NdisMIndicateStatusEx(NDIS_HANDLE MiniportAdapterHandle, PNDIS_STATUS
         verify_report(RULE_LINK_STATE, "NdisMIndicateStatusEx: invalid header or SourceHandle");
     if (StatusIndication->StatusCode == NDIS_STATUS_LINK_STATE)
         link_state(adapter, StatusIndication);
-    if (StatusIndication->StatusCode == NDIS_STATUS_TASK_OFFLOAD_CURRENT_CONFIG)
-        offload_current(adapter, StatusIndication->StatusBuffer, StatusIndication->StatusBufferSize);
+    offload_indicated(adapter, StatusIndication);
 }
 
 void adapter_notify_pnp(struct ndis_adapter *adapter, NDIS_DEVICE_PNP_EVENT event)

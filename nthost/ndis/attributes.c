@@ -122,9 +122,8 @@ NDIS_STATUS NTAPI NdisMSetMiniportAttributes(NDIS_HANDLE NdisMiniportHandle,
         if (status != NDIS_STATUS_SUCCESS)
             return status;
     }
-    if (kind == ATTRIBUTES_OFFLOAD && MiniportAttributes->OffloadAttributes.DefaultOffloadConfiguration)
-        offload_current(adapter, MiniportAttributes->OffloadAttributes.DefaultOffloadConfiguration,
-                        MiniportAttributes->OffloadAttributes.DefaultOffloadConfiguration->Header.Size);
+    if (kind == ATTRIBUTES_OFFLOAD)
+        offload_attributes(adapter, &MiniportAttributes->OffloadAttributes);
     adapter->attributes |= kind;
     return NDIS_STATUS_SUCCESS;
 }

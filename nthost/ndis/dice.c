@@ -3,12 +3,8 @@
 
 #include "sched/sim.h"
 
-#include "sched/sim.h"
-
 uint32_t dice_next(void)
 {
-    if (sim_active)
-        return (uint32_t)sim_random_next(SIM_STREAM_DICE);
     static uint64_t threads;
     static __thread uint64_t state;
 

@@ -56,18 +56,34 @@ struct adapter_receive { /* per virtual CPU: its owner at DISPATCH_LEVEL uses it
 
 /* What the miniport does for the stack: its current offload configuration, as far as it is used here. */
 enum {
-    OFFLOAD_SUM_TCP4 = 1,
+    OFFLOAD_SUM_TCP4 = 1, /* fills in checksums */
     OFFLOAD_SUM_UDP4 = 2,
     OFFLOAD_SUM_TCP6 = 4,
     OFFLOAD_SUM_UDP6 = 8,
-    OFFLOAD_LARGE_TCP4 = 16,
+    OFFLOAD_LARGE_TCP4 = 16, /* cuts super-segments */
     OFFLOAD_LARGE_TCP6 = 32,
     OFFLOAD_LARGE_UDP4 = 64,
     OFFLOAD_LARGE_UDP6 = 128,
-    OFFLOAD_COALESCE4 = 256,
+    OFFLOAD_COALESCE4 = 256, /* coalesces received segments */
     OFFLOAD_COALESCE6 = 512,
+    OFFLOAD_SUM_IP4 = 1024,
+    OFFLOAD_OPTIONS_IP4 = 2048, /* checksums of packets with options as well */
+    OFFLOAD_OPTIONS_TCP4 = 4096,
+    OFFLOAD_OPTIONS_TCP6 = 8192,
+    OFFLOAD_MARK_IP4 = 16384, /* checks checksums of received packets */
+    OFFLOAD_MARK_TCP4 = 32768,
+    OFFLOAD_MARK_UDP4 = 65536,
+    OFFLOAD_MARK_TCP6 = 131072,
+    OFFLOAD_MARK_UDP6 = 262144,
 };
 #define OFFLOAD_HEADERS_MAX 120u
+
+/* Super-segments that the miniport cuts. */
+struct offload_limits {
+    uint32_t payload_max;
+    uint32_t packets_min;
+    bool equal_only; /* the last packet has to be as long as the others */
+};
 
 struct ndis_adapter {
     uint32_t magic;
@@ -86,8 +102,12 @@ struct ndis_adapter {
     uint32_t supported_filters;
     uint32_t data_backfill, context_backfill;
     bool link_up;
-    uint32_t offloads;     /* OFFLOAD_*, atomic */
-    uint32_t large_max[2]; /* payload of a packet to be cut: TCP, UDP */
+    uint32_t offloads;              /* OFFLOAD_*, atomic */
+    uint32_t offloads_before;       /* verify mode: until offloads_changed_ns */
+    uint64_t offloads_changed_ns;   /* packets may have been on their way by the older ones */
+    uint32_t offload_indications;   /* of the current configuration */
+    struct offload_limits large[4]; /* TCP4, TCP6, UDP4, UDP6 */
+    NDIS_OFFLOAD hardware;          /* HardwareOffloadCapabilities; its header is zero: not said */
     bool surprise_removed;
     bool removal_pending; /* QUERY_REMOVE seen, not cancelled */
     struct gate control;  /* state changes and OID requests, one at a time */
@@ -130,28 +150,40 @@ void transmit_burst(void *adapter, struct tun_packet *packets, unsigned count); 
 void transmit_update_throttle(struct ndis_adapter *adapter);
 void receive_initialize(struct ndis_adapter *adapter);
 
-/* ---- task offloads (offload.c) ---- */
-/* Takes over an NDIS_OFFLOAD that the miniport gave, `bytes` long. */
-void offload_current(struct ndis_adapter *adapter, const void *structure, uint32_t bytes);
+/* ---- task offloads: negotiation (offload.c) ---- */
+/* What NDIS_MINIPORT_ADAPTER_OFFLOAD_ATTRIBUTES says. */
+void offload_attributes(struct ndis_adapter *adapter,
+                        const NDIS_MINIPORT_ADAPTER_OFFLOAD_ATTRIBUTES *attributes);
+/* NDIS_STATUS_TASK_OFFLOAD_CURRENT_CONFIG and ..._HARDWARE_CAPABILITIES. */
+void offload_indicated(struct ndis_adapter *adapter, const NDIS_STATUS_INDICATION *indication);
 /* What the TCP/IP stack asks for when it binds. */
 void offload_bind(struct ndis_adapter *adapter);
+/* OFFLOAD_* of now, and in verify mode those of the moment before. */
+uint32_t offload_lately(const struct ndis_adapter *adapter);
+
+/* ---- task offloads: packets (offload_packet.c) ---- */
 /* A TUN packet that the miniport completes itself. */
 struct offload_send {
     uint32_t index; /* of NetBufferListInfo */
     uint32_t word;
-    uint32_t ip_bytes;
-    uint32_t packets;          /* that it becomes */
-    uint8_t version, protocol; /* protocol: of a packet to be cut, else 0 */
+    uint32_t length;
+    uint32_t ip_bytes, header_bytes; /* header_bytes: of a packet to be cut, else 0 */
+    uint32_t packets;                /* that it becomes */
+    uint8_t version, protocol;       /* protocol: of a packet to be cut, else 0 */
 };
+/* False: the host itself has to cut and to sum. */
 bool offload_fits(struct ndis_adapter *adapter, const struct tun_packet *packet, struct offload_send *send);
 /* Writes the information into the NBL, and the packet's headers (`data`, all contiguous) as it demands. */
 void offload_write(const struct offload_send *send, uint8_t *data, NET_BUFFER_LIST *list);
 /* Verify mode: a completed NBL that was sent with information `index`. */
 void offload_check_completed(const NET_BUFFER_LIST *list, uint32_t index);
-/* Makes a received unit of coalesced segments (iov[1..pieces]) one write to the TUN: iov[0] becomes the
- * headers, changed, in `headers`. */
-bool offload_unit(struct ndis_adapter *adapter, const NET_BUFFER_LIST *list, struct iovec *iov,
-                  unsigned *pieces, uint8_t headers[OFFLOAD_HEADERS_MAX], struct tun_packet *packet);
+/* Verify mode: the offload information of an indicated NBL whose bytes are iov[0..pieces-1]. */
+void offload_check_received(struct ndis_adapter *adapter, const NET_BUFFER_LIST *list,
+                            const struct iovec *iov, unsigned pieces);
+/* Makes a received unit of coalesced segments (iov[1..*pieces]) one write to the TUN: iov[0] becomes the
+ * headers, changed, in `headers`.  False: it is no TCP packet. */
+bool offload_unit(const NET_BUFFER_LIST *list, struct iovec *iov, unsigned *pieces,
+                  uint8_t headers[OFFLOAD_HEADERS_MAX], struct tun_packet *packet);
 
 /* verify mode: sends with memory of their own, split at random (transmit_strict.c). The packets of one TUN
  * packet as a chain of NBLs; NULL if it is malformed. */

@@ -1,17 +1,113 @@
-/* Task offloads, the stack's side: what the miniport offers (offload attributes, NDIS_STATUS_TASK_OFFLOAD_
- * CURRENT_CONFIG), what is asked of it at binding, and the NET_BUFFER_LIST information that goes with packets
- * (Microsoft: "TCP/IP Task Offload").  Whatever the miniport does not offer the host does itself. */
-#include "edge/checksum.h"
-#include "edge/packet.h"
+/* Task offloads, their negotiation as NDIS and the TCP/IP stack do it (Microsoft: "TCP/IP Task Offload"):
+ * what the miniport can do (offload attributes), what it does now (NDIS_STATUS_TASK_OFFLOAD_CURRENT_CONFIG),
+ * and what is asked of it at binding.  Whatever the miniport does not offer the host does itself. */
 #include "ndis.h"
 #include "verify/verify.h"
 
 #include <string.h>
 
-static bool supports(uint32_t word, uint32_t mask)
+#define ENCAPSULATIONS                                                                                       \
+    (NDIS_ENCAPSULATION_NULL | NDIS_ENCAPSULATION_IEEE_802_3 | NDIS_ENCAPSULATION_IEEE_802_3_P_AND_Q |       \
+     NDIS_ENCAPSULATION_IEEE_802_3_P_AND_Q_IN_OOB | NDIS_ENCAPSULATION_IEEE_LLC_SNAP_ROUTED)
+/* Packets that were made by an older configuration arrive for so long. */
+#define CHANGE_SETTLES_NS 1000000000ull
+
+/* ---- structures ---- */
+
+/* Copies an NDIS_OFFLOAD of any revision, `bytes` long; members that it does not have are zero. */
+static bool take_offload(const void *structure, uint32_t bytes, const char *what, NDIS_OFFLOAD *offload)
 {
-    return (word & mask) != 0;
+    static const uint16_t sizes[] = {0,
+                                     NDIS_SIZEOF_NDIS_OFFLOAD_REVISION_1,
+                                     NDIS_SIZEOF_NDIS_OFFLOAD_REVISION_2,
+                                     NDIS_SIZEOF_NDIS_OFFLOAD_REVISION_3,
+                                     NDIS_SIZEOF_NDIS_OFFLOAD_REVISION_4,
+                                     NDIS_SIZEOF_NDIS_OFFLOAD_REVISION_5,
+                                     NDIS_SIZEOF_NDIS_OFFLOAD_REVISION_6,
+                                     NDIS_SIZEOF_NDIS_OFFLOAD_REVISION_7,
+                                     NDIS_SIZEOF_NDIS_OFFLOAD_REVISION_8};
+    const unsigned newest = sizeof sizes / sizeof *sizes - 1;
+    NDIS_OBJECT_HEADER header = {0};
+    unsigned revision;
+
+    memset(offload, 0, sizeof *offload);
+    if (structure && bytes >= sizeof header)
+        memcpy(&header, structure, sizeof header);
+    /* A newer revision than is known here begins with what is known. */
+    revision = header.Revision > newest ? newest : header.Revision;
+    if (header.Type != NDIS_OBJECT_TYPE_OFFLOAD || revision == 0 || header.Size < sizes[revision] ||
+        header.Size > bytes) {
+        if (host_options.verify)
+            verify_report(
+                RULE_OFFLOAD_STRUCTURE,
+                "%s: NDIS_OFFLOAD has an impossible header: type 0x%x, revision %u, size %u in %u bytes",
+                what, header.Type, header.Revision, header.Size, bytes);
+        host_warn("%s: NDIS_OFFLOAD has an impossible header and is not used", what);
+        return false;
+    }
+    memcpy(offload, structure, sizes[revision]);
+    return true;
 }
+
+static void check_encapsulation(const char *what, const char *member, uint32_t encapsulation)
+{
+    if (encapsulation & ~(uint32_t)ENCAPSULATIONS)
+        verify_report(RULE_OFFLOAD_STRUCTURE, "%s: %s.Encapsulation 0x%x has bits that mean nothing", what,
+                      member, encapsulation);
+}
+
+static void check_large(const char *what, const char *member, uint32_t encapsulation, uint32_t payload_max)
+{
+    check_encapsulation(what, member, encapsulation);
+    if (encapsulation && !payload_max)
+        verify_report(RULE_OFFLOAD_STRUCTURE, "%s: %s is offered with a MaxOffLoadSize of 0", what, member);
+}
+
+/* Verify mode: contents that no stack can make sense of. */
+static void check_offload(const NDIS_OFFLOAD *offload, const char *what)
+{
+    check_encapsulation(what, "Checksum.IPv4Transmit", offload->Checksum.IPv4Transmit.Encapsulation);
+    check_encapsulation(what, "Checksum.IPv4Receive", offload->Checksum.IPv4Receive.Encapsulation);
+    check_encapsulation(what, "Checksum.IPv6Transmit", offload->Checksum.IPv6Transmit.Encapsulation);
+    check_encapsulation(what, "Checksum.IPv6Receive", offload->Checksum.IPv6Receive.Encapsulation);
+    check_large(what, "LsoV2.IPv4", offload->LsoV2.IPv4.Encapsulation, offload->LsoV2.IPv4.MaxOffLoadSize);
+    check_large(what, "LsoV2.IPv6", offload->LsoV2.IPv6.Encapsulation, offload->LsoV2.IPv6.MaxOffLoadSize);
+    check_large(what, "UdpSegmentation.IPv4", offload->UdpSegmentation.IPv4.Encapsulation,
+                offload->UdpSegmentation.IPv4.MaxOffLoadSize);
+    check_large(what, "UdpSegmentation.IPv6", offload->UdpSegmentation.IPv6.Encapsulation,
+                offload->UdpSegmentation.IPv6.MaxOffLoadSize);
+}
+
+/* Verify mode: what is done must be possible. */
+static void check_possible(const struct ndis_adapter *adapter, const NDIS_OFFLOAD *now, const char *what)
+{
+    const NDIS_OFFLOAD *can = &adapter->hardware;
+    const struct {
+        const char *member;
+        uint32_t now, can;
+    } bits[] = {
+        {"Checksum.IPv4Transmit", now->Checksum.IPv4Transmit.Supported, can->Checksum.IPv4Transmit.Supported},
+        {"Checksum.IPv4Receive", now->Checksum.IPv4Receive.Supported, can->Checksum.IPv4Receive.Supported},
+        {"Checksum.IPv6Transmit", now->Checksum.IPv6Transmit.Supported, can->Checksum.IPv6Transmit.Supported},
+        {"Checksum.IPv6Receive", now->Checksum.IPv6Receive.Supported, can->Checksum.IPv6Receive.Supported},
+        {"LsoV2.IPv4", now->LsoV2.IPv4.Encapsulation, can->LsoV2.IPv4.Encapsulation},
+        {"LsoV2.IPv6", now->LsoV2.IPv6.Encapsulation, can->LsoV2.IPv6.Encapsulation},
+        {"UdpSegmentation.IPv4", now->UdpSegmentation.IPv4.Encapsulation,
+         can->UdpSegmentation.IPv4.Encapsulation},
+        {"UdpSegmentation.IPv6", now->UdpSegmentation.IPv6.Encapsulation,
+         can->UdpSegmentation.IPv6.Encapsulation},
+        {"Rsc.IPv4", now->Rsc.IPv4.Enabled != 0, can->Rsc.IPv4.Enabled != 0},
+        {"Rsc.IPv6", now->Rsc.IPv6.Enabled != 0, can->Rsc.IPv6.Enabled != 0},
+    };
+
+    for (unsigned i = 0; can->Header.Type && i < sizeof bits / sizeof *bits; i++)
+        if (bits[i].now & ~bits[i].can)
+            verify_report(RULE_OFFLOAD_STRUCTURE,
+                          "%s: %s has 0x%x, which is beyond HardwareOffloadCapabilities (0x%x)", what,
+                          bits[i].member, bits[i].now, bits[i].can);
+}
+
+/* ---- what is used of them ---- */
 
 /* Only bare IP packets are sent here. */
 static bool bare(uint32_t encapsulation)
@@ -19,74 +115,159 @@ static bool bare(uint32_t encapsulation)
     return encapsulation & NDIS_ENCAPSULATION_NULL;
 }
 
+static uint32_t when(uint32_t word, uint32_t mask, uint32_t flag)
+{
+    return word & mask ? flag : 0;
+}
+
 static uint32_t read_checksums(const NDIS_TCP_IP_CHECKSUM_OFFLOAD *checksum)
 {
+    uint32_t tx4 = bare(checksum->IPv4Transmit.Encapsulation) ? checksum->IPv4Transmit.Supported : 0;
+    uint32_t rx4 = bare(checksum->IPv4Receive.Encapsulation) ? checksum->IPv4Receive.Supported : 0;
+    uint32_t tx6 = bare(checksum->IPv6Transmit.Encapsulation) ? checksum->IPv6Transmit.Supported : 0;
+    uint32_t rx6 = bare(checksum->IPv6Receive.Encapsulation) ? checksum->IPv6Receive.Supported : 0;
+
+    return when(tx4, NDIS_CHECKSUM_IPV4_TRANSMIT_IP_CHECKSUM, OFFLOAD_SUM_IP4) |
+           when(tx4, NDIS_CHECKSUM_IPV4_TRANSMIT_TCP_CHECKSUM, OFFLOAD_SUM_TCP4) |
+           when(tx4, NDIS_CHECKSUM_IPV4_TRANSMIT_UDP_CHECKSUM, OFFLOAD_SUM_UDP4) |
+           when(tx4, NDIS_CHECKSUM_IPV4_TRANSMIT_IP_OPTIONS_SUPPORTED, OFFLOAD_OPTIONS_IP4) |
+           when(tx4, NDIS_CHECKSUM_IPV4_TRANSMIT_TCP_OPTIONS_SUPPORTED, OFFLOAD_OPTIONS_TCP4) |
+           when(rx4, NDIS_CHECKSUM_IPV4_RECEIVE_IP_CHECKSUM, OFFLOAD_MARK_IP4) |
+           when(rx4, NDIS_CHECKSUM_IPV4_RECEIVE_TCP_CHECKSUM, OFFLOAD_MARK_TCP4) |
+           when(rx4, NDIS_CHECKSUM_IPV4_RECEIVE_UDP_CHECKSUM, OFFLOAD_MARK_UDP4) |
+           when(tx6, NDIS_CHECKSUM_IPV6_TRANSMIT_TCP_CHECKSUM, OFFLOAD_SUM_TCP6) |
+           when(tx6, NDIS_CHECKSUM_IPV6_TRANSMIT_UDP_CHECKSUM, OFFLOAD_SUM_UDP6) |
+           when(tx6, NDIS_CHECKSUM_IPV6_TRANSMIT_TCP_OPTIONS_SUPPORTED, OFFLOAD_OPTIONS_TCP6) |
+           when(rx6, NDIS_CHECKSUM_IPV6_RECEIVE_TCP_CHECKSUM, OFFLOAD_MARK_TCP6) |
+           when(rx6, NDIS_CHECKSUM_IPV6_RECEIVE_UDP_CHECKSUM, OFFLOAD_MARK_UDP6);
+}
+
+static uint32_t read_large(const NDIS_OFFLOAD *offload, struct offload_limits large[4])
+{
+    const uint32_t final4 = NDIS_USO_IPV4_SUB_MSS_FINAL_SEGMENT_SUPPORTED;
+    const uint32_t final6 = NDIS_USO_IPV6_SUB_MSS_FINAL_SEGMENT_SUPPORTED;
     uint32_t flags = 0;
 
-    if (bare(checksum->IPv4Transmit.Encapsulation)) {
-        uint32_t word = checksum->IPv4Transmit.Supported;
-
-        if (supports(word, NDIS_CHECKSUM_IPV4_TRANSMIT_TCP_CHECKSUM) &&
-            supports(word, NDIS_CHECKSUM_IPV4_TRANSMIT_TCP_OPTIONS_SUPPORTED))
-            flags |= OFFLOAD_SUM_TCP4;
-        if (supports(word, NDIS_CHECKSUM_IPV4_TRANSMIT_UDP_CHECKSUM))
-            flags |= OFFLOAD_SUM_UDP4;
-    }
-    if (bare(checksum->IPv6Transmit.Encapsulation)) {
-        uint32_t word = checksum->IPv6Transmit.Supported;
-
-        if (supports(word, NDIS_CHECKSUM_IPV6_TRANSMIT_TCP_CHECKSUM) &&
-            supports(word, NDIS_CHECKSUM_IPV6_TRANSMIT_TCP_OPTIONS_SUPPORTED))
-            flags |= OFFLOAD_SUM_TCP6;
-        if (supports(word, NDIS_CHECKSUM_IPV6_TRANSMIT_UDP_CHECKSUM))
-            flags |= OFFLOAD_SUM_UDP6;
-    }
+    if (bare(offload->LsoV2.IPv4.Encapsulation))
+        flags |= OFFLOAD_LARGE_TCP4;
+    if (bare(offload->LsoV2.IPv6.Encapsulation) &&
+        offload->LsoV2.IPv6.Supported & NDIS_LSO_V2_IPV6_TCP_OPTIONS_SUPPORTED)
+        flags |= OFFLOAD_LARGE_TCP6;
+    if (bare(offload->UdpSegmentation.IPv4.Encapsulation))
+        flags |= OFFLOAD_LARGE_UDP4;
+    if (bare(offload->UdpSegmentation.IPv6.Encapsulation))
+        flags |= OFFLOAD_LARGE_UDP6;
+    large[0] = (struct offload_limits){offload->LsoV2.IPv4.MaxOffLoadSize,
+                                       offload->LsoV2.IPv4.MinSegmentCount, false};
+    large[1] = (struct offload_limits){offload->LsoV2.IPv6.MaxOffLoadSize,
+                                       offload->LsoV2.IPv6.MinSegmentCount, false};
+    large[2] =
+        (struct offload_limits){offload->UdpSegmentation.IPv4.MaxOffLoadSize,
+                                offload->UdpSegmentation.IPv4.Segments & NDIS_USO_IPV4_MIN_SEGMENT_COUNT,
+                                !(offload->UdpSegmentation.IPv4.Segments & final4)};
+    large[3] =
+        (struct offload_limits){offload->UdpSegmentation.IPv6.MaxOffLoadSize,
+                                offload->UdpSegmentation.IPv6.Segments & NDIS_USO_IPV6_MIN_SEGMENT_COUNT,
+                                !(offload->UdpSegmentation.IPv6.Segments & final6)};
     return flags;
 }
 
-void offload_current(struct ndis_adapter *adapter, const void *structure, uint32_t bytes)
+static void use_offload(struct ndis_adapter *adapter, const NDIS_OFFLOAD *offload)
+{
+    uint32_t flags = read_checksums(&offload->Checksum), before;
+
+    flags |= read_large(offload, adapter->large);
+    if (offload->Rsc.IPv4.Enabled)
+        flags |= OFFLOAD_COALESCE4;
+    if (offload->Rsc.IPv6.Enabled)
+        flags |= OFFLOAD_COALESCE6;
+    before = offload_lately(adapter);
+    if (host_options.verify) {
+        __atomic_store_n(&adapter->offloads_before, before, __ATOMIC_RELAXED);
+        __atomic_store_n(&adapter->offloads_changed_ns, sched_time_ns(), __ATOMIC_RELEASE);
+    }
+    __atomic_store_n(&adapter->offloads, flags, __ATOMIC_RELEASE);
+}
+
+uint32_t offload_lately(const struct ndis_adapter *adapter)
+{
+    uint32_t flags = __atomic_load_n(&adapter->offloads, __ATOMIC_ACQUIRE);
+    uint64_t changed = __atomic_load_n(&adapter->offloads_changed_ns, __ATOMIC_ACQUIRE);
+
+    if (changed && sched_time_ns() - changed < CHANGE_SETTLES_NS)
+        flags |= __atomic_load_n(&adapter->offloads_before, __ATOMIC_RELAXED);
+    return flags;
+}
+
+/* ---- what the miniport says ---- */
+
+static void take_hardware(struct ndis_adapter *adapter, const void *structure, uint32_t bytes,
+                          const char *what)
 {
     NDIS_OFFLOAD offload;
-    uint32_t flags;
 
-    memset(&offload, 0, sizeof offload);
-    if (!structure || bytes < sizeof offload.Header)
+    if (!take_offload(structure, bytes, what, &offload))
         return;
-    memcpy(&offload.Header, structure, sizeof offload.Header);
-    if (offload.Header.Type != NDIS_OBJECT_TYPE_OFFLOAD || offload.Header.Size > bytes ||
-        offload.Header.Size < NDIS_SIZEOF_NDIS_OFFLOAD_REVISION_1) {
-        if (host_options.verify)
-            verify_report(RULE_NDIS_ATTRIBUTES, "NDIS_OFFLOAD with an impossible header: type 0x%x, size %u",
-                          offload.Header.Type, offload.Header.Size);
+    if (host_options.verify)
+        check_offload(&offload, what);
+    adapter->hardware = offload;
+}
+
+static void take_current(struct ndis_adapter *adapter, const void *structure, uint32_t bytes,
+                         const char *what)
+{
+    NDIS_OFFLOAD offload;
+
+    if (!take_offload(structure, bytes, what, &offload))
         return;
+    if (host_options.verify) {
+        check_offload(&offload, what);
+        check_possible(adapter, &offload, what);
     }
-    memcpy(&offload, structure, offload.Header.Size < sizeof offload ? offload.Header.Size : sizeof offload);
-    flags = read_checksums(&offload.Checksum);
-    adapter->large_max[0] = adapter->large_max[1] = 0;
-    if (bare(offload.LsoV2.IPv4.Encapsulation)) {
-        flags |= OFFLOAD_LARGE_TCP4;
-        adapter->large_max[0] = offload.LsoV2.IPv4.MaxOffLoadSize;
+    use_offload(adapter, &offload);
+    __atomic_add_fetch(&adapter->offload_indications, 1, __ATOMIC_RELEASE);
+}
+
+void offload_attributes(struct ndis_adapter *adapter,
+                        const NDIS_MINIPORT_ADAPTER_OFFLOAD_ATTRIBUTES *attributes)
+{
+    const NDIS_OFFLOAD *hardware = attributes->HardwareOffloadCapabilities;
+    const NDIS_OFFLOAD *current = attributes->DefaultOffloadConfiguration;
+
+    if (hardware)
+        take_hardware(adapter, hardware, hardware->Header.Size, "HardwareOffloadCapabilities");
+    if (current)
+        take_current(adapter, current, current->Header.Size, "DefaultOffloadConfiguration");
+}
+
+void offload_indicated(struct ndis_adapter *adapter, const NDIS_STATUS_INDICATION *indication)
+{
+    if (indication->StatusCode == NDIS_STATUS_TASK_OFFLOAD_CURRENT_CONFIG)
+        take_current(adapter, indication->StatusBuffer, indication->StatusBufferSize,
+                     "NDIS_STATUS_TASK_OFFLOAD_CURRENT_CONFIG");
+    else if (indication->StatusCode == NDIS_STATUS_TASK_OFFLOAD_HARDWARE_CAPABILITIES)
+        take_hardware(adapter, indication->StatusBuffer, indication->StatusBufferSize,
+                      "NDIS_STATUS_TASK_OFFLOAD_HARDWARE_CAPABILITIES");
+}
+
+/* ---- what is asked of it ---- */
+
+/* After success the miniport has to say what it does now (Microsoft: "OID_TCP_OFFLOAD_PARAMETERS"). */
+static void ask(struct ndis_adapter *adapter, uint32_t oid, const char *name, void *buffer, uint32_t length)
+{
+    uint32_t before = __atomic_load_n(&adapter->offload_indications, __ATOMIC_ACQUIRE), bytes;
+    int32_t status = ndis_adapter_oid(adapter, true, oid, buffer, length, &bytes);
+    uint64_t deadline = sched_time_ns() + CHANGE_SETTLES_NS;
+
+    if (!host_options.verify || status != NDIS_STATUS_SUCCESS)
+        return;
+    while (__atomic_load_n(&adapter->offload_indications, __ATOMIC_ACQUIRE) == before) {
+        if (sched_time_ns() >= deadline)
+            verify_report(RULE_OFFLOAD_STRUCTURE,
+                          "%s succeeded, but NDIS_STATUS_TASK_OFFLOAD_CURRENT_CONFIG was not indicated",
+                          name);
+        sched_block(sched_time_ns() + 10000000);
     }
-    if (bare(offload.LsoV2.IPv6.Encapsulation) &&
-        supports(offload.LsoV2.IPv6.Supported, NDIS_LSO_V2_IPV6_TCP_OPTIONS_SUPPORTED)) {
-        flags |= OFFLOAD_LARGE_TCP6;
-        adapter->large_max[0] = offload.LsoV2.IPv6.MaxOffLoadSize;
-    }
-    if (bare(offload.UdpSegmentation.IPv4.Encapsulation) &&
-        supports(offload.UdpSegmentation.IPv4.Segments, NDIS_USO_IPV4_SUB_MSS_FINAL_SEGMENT_SUPPORTED)) {
-        flags |= OFFLOAD_LARGE_UDP4;
-        adapter->large_max[1] = offload.UdpSegmentation.IPv4.MaxOffLoadSize;
-    }
-    if (bare(offload.UdpSegmentation.IPv6.Encapsulation) &&
-        supports(offload.UdpSegmentation.IPv6.Segments, NDIS_USO_IPV6_SUB_MSS_FINAL_SEGMENT_SUPPORTED)) {
-        flags |= OFFLOAD_LARGE_UDP6;
-        adapter->large_max[1] = offload.UdpSegmentation.IPv6.MaxOffLoadSize;
-    }
-    if (offload.Rsc.IPv4.Enabled)
-        flags |= OFFLOAD_COALESCE4;
-    if (offload.Rsc.IPv6.Enabled)
-        flags |= OFFLOAD_COALESCE6;
-    __atomic_store_n(&adapter->offloads, flags, __ATOMIC_RELEASE);
 }
 
 void offload_bind(struct ndis_adapter *adapter)
@@ -110,150 +291,7 @@ void offload_bind(struct ndis_adapter *adapter)
     /* A TUN that takes no super-segments must not be given any. */
     if (__atomic_load_n(&adapter->offloads, __ATOMIC_RELAXED) & (OFFLOAD_COALESCE4 | OFFLOAD_COALESCE6) &&
         !tun_accepts_tcp_segments(adapter->tun))
-        ndis_adapter_oid(adapter, true, OID_TCP_OFFLOAD_PARAMETERS, &parameters,
-                         NDIS_SIZEOF_OFFLOAD_PARAMETERS_REVISION_3, &bytes);
+        ask(adapter, OID_TCP_OFFLOAD_PARAMETERS, "OID_TCP_OFFLOAD_PARAMETERS", &parameters,
+            NDIS_SIZEOF_OFFLOAD_PARAMETERS_REVISION_3);
     ndis_adapter_oid(adapter, true, OID_OFFLOAD_ENCAPSULATION, &encapsulation, sizeof encapsulation, &bytes);
-}
-
-/* ---- transmit ---- */
-
-/* Writes the pseudo-header's sum (RFC 9293, 3.1) with this length where the checksum belongs. */
-static void write_pseudo(uint8_t *data, uint8_t version, uint8_t protocol, uint8_t *field, uint32_t length)
-{
-    put16_raw(field, checksum_fold(checksum_pseudo(data + (version == 4 ? IPV4_SOURCE : IPV6_SOURCE),
-                                                   version == 4 ? 8 : 32, protocol, length)));
-}
-
-/* Where a plain TCP or UDP header begins that the vnet_hdr names; 0: elsewhere, or behind extension headers.
- */
-static uint32_t transport_offset(const struct tun_packet *packet, uint8_t version)
-{
-    uint32_t ip_bytes = version == 4 ? (packet->data[0] & 15) * 4u : IPV6_HEADER_BYTES;
-
-    if (!packet->needs_checksum || packet->checksum_start != ip_bytes || packet->length <= ip_bytes ||
-        ip_bytes > 60)
-        return 0;
-    return ip_bytes;
-}
-
-bool offload_fits(struct ndis_adapter *adapter, const struct tun_packet *packet, struct offload_send *send)
-{
-    uint32_t flags = __atomic_load_n(&adapter->offloads, __ATOMIC_ACQUIRE), needed, headers;
-    uint8_t version = packet->data[0] >> 4;
-    uint32_t ip_bytes = transport_offset(packet, version);
-    bool four = version == 4;
-
-    if (!flags || !ip_bytes)
-        return false;
-    *send = (struct offload_send){.version = version, .ip_bytes = ip_bytes, .packets = 1};
-    if (packet->gso_type == TUN_GSO_NONE) {
-        bool tcp = packet->checksum_offset == TCP_CHECKSUM;
-        uint8_t protocol = packet->data[four ? IPV4_PROTOCOL : IPV6_NEXT_HEADER];
-
-        needed =
-            tcp ? (four ? OFFLOAD_SUM_TCP4 : OFFLOAD_SUM_TCP6) : (four ? OFFLOAD_SUM_UDP4 : OFFLOAD_SUM_UDP6);
-        if (!(flags & needed) || protocol != (tcp ? PROTOCOL_TCP : PROTOCOL_UDP) ||
-            (!tcp && packet->checksum_offset != UDP_CHECKSUM) ||
-            packet->length < ip_bytes + (tcp ? TCP_HEADER_BYTES : UDP_HEADER_BYTES))
-            return false;
-        send->index = TcpIpChecksumNetBufferListInfo;
-        send->word = (four ? NDIS_CHECKSUM_TRANSMIT_IS_IPV4 : NDIS_CHECKSUM_TRANSMIT_IS_IPV6) |
-                     (tcp ? NDIS_CHECKSUM_TRANSMIT_TCP_CHECKSUM : NDIS_CHECKSUM_TRANSMIT_UDP_CHECKSUM) |
-                     ip_bytes << NDIS_CHECKSUM_TRANSMIT_TCP_HEADER_OFFSET_SHIFT;
-        return true;
-    }
-    send->protocol = packet->gso_type == TUN_GSO_UDP ? PROTOCOL_UDP : PROTOCOL_TCP;
-    if (send->protocol == PROTOCOL_TCP) {
-        if (packet->length < ip_bytes + TCP_HEADER_BYTES)
-            return false;
-        needed = four ? OFFLOAD_LARGE_TCP4 : OFFLOAD_LARGE_TCP6;
-        headers = ip_bytes + (packet->data[ip_bytes + TCP_DATA_OFFSET] >> 4) * 4u;
-        send->index = TcpLargeSendNetBufferListInfo;
-        send->word = NDIS_LSO_V2_TYPE | (four ? 0 : NDIS_LSO_V2_IP_VERSION) |
-                     ip_bytes << NDIS_LSO_V2_TCP_HEADER_OFFSET_SHIFT | packet->gso_size;
-    } else {
-        needed = four ? OFFLOAD_LARGE_UDP4 : OFFLOAD_LARGE_UDP6;
-        headers = ip_bytes + UDP_HEADER_BYTES;
-        send->index = UdpSegmentationOffloadInfo;
-        send->word = (four ? 0 : NDIS_USO_IP_VERSION) | ip_bytes << NDIS_USO_UDP_HEADER_OFFSET_SHIFT |
-                     packet->gso_size;
-    }
-    if (!(flags & needed) || !packet->gso_size || packet->length <= headers + packet->gso_size ||
-        packet->length - headers > adapter->large_max[send->protocol == PROTOCOL_UDP])
-        return false;
-    send->packets = (packet->length - headers + packet->gso_size - 1) / packet->gso_size;
-    return true;
-}
-
-void offload_write(const struct offload_send *send, uint8_t *data, NET_BUFFER_LIST *list)
-{
-    uint8_t *transport = data + send->ip_bytes;
-
-    list->NetBufferListInfo[send->index] = (void *)(uintptr_t)send->word;
-    if (send->protocol == 0)
-        return; /* the checksum field holds the pseudo-header's sum already */
-    /* The length is that of the NET_BUFFER; the pseudo-header's sum has none. */
-    put16(data + (send->version == 4 ? IPV4_TOTAL_LENGTH : IPV6_PAYLOAD_LENGTH), 0);
-    write_pseudo(data, send->version, send->protocol,
-                 transport + (send->protocol == PROTOCOL_TCP ? TCP_CHECKSUM : UDP_CHECKSUM), 0);
-}
-
-void offload_check_completed(const NET_BUFFER_LIST *list, uint32_t index)
-{
-    uintptr_t word = (uintptr_t)list->NetBufferListInfo[TcpLargeSendNetBufferListInfo];
-
-    if (index == TcpLargeSendNetBufferListInfo && word != NDIS_LSO_V2_TYPE)
-        verify_report(RULE_NBL_FIELDS,
-                      "completed large send %p: LsoV2TransmitComplete is 0x%llx, must be the type alone",
-                      (const void *)list, (unsigned long long)word);
-}
-
-/* ---- receive ---- */
-
-bool offload_unit(struct ndis_adapter *adapter, const NET_BUFFER_LIST *list, struct iovec *iov,
-                  unsigned *pieces, uint8_t headers[OFFLOAD_HEADERS_MAX], struct tun_packet *packet)
-{
-    const uint8_t *data = iov[1].iov_base;
-    uint32_t total = list->FirstNetBuffer->DataLength, ip_bytes, header_bytes, first;
-    NDIS_RSC_NBL_INFO info = {.Value = list->NetBufferListInfo[TcpRecvSegCoalesceInfo]};
-    uint8_t version = data[0] >> 4;
-
-    ip_bytes = version == 4 ? (data[0] & 15) * 4u : IPV6_HEADER_BYTES;
-    first = (uint32_t)iov[1].iov_len;
-    if (first < ip_bytes + TCP_HEADER_BYTES || first < IPV6_HEADER_BYTES)
-        return false;
-    header_bytes = ip_bytes + (data[ip_bytes + TCP_DATA_OFFSET] >> 4) * 4u;
-    if (header_bytes > OFFLOAD_HEADERS_MAX || header_bytes >= first || total > 65535)
-        return false;
-    *packet = (struct tun_packet){
-        .length = total,
-        .gso_type = version == 4 ? TUN_GSO_TCP4 : TUN_GSO_TCP6,
-        .gso_size = (uint16_t)(*pieces > 1 ? first - header_bytes
-                                           : (total - header_bytes + info.Info.CoalescedSegCount - 1) /
-                                                 info.Info.CoalescedSegCount),
-        .needs_checksum = true,
-        .checksum_start = (uint16_t)ip_bytes,
-        .checksum_offset = TCP_CHECKSUM,
-    };
-    if (host_options.verify) {
-        uint32_t flags = __atomic_load_n(&adapter->offloads, __ATOMIC_ACQUIRE);
-        uint32_t count = (total - header_bytes + packet->gso_size - 1) / packet->gso_size;
-        uint32_t said = version == 4 ? (uint32_t)(data[IPV4_TOTAL_LENGTH] << 8 | data[IPV4_TOTAL_LENGTH + 1])
-                                     : IPV6_HEADER_BYTES + get16(data + IPV6_PAYLOAD_LENGTH);
-
-        if (!(flags & (version == 4 ? OFFLOAD_COALESCE4 : OFFLOAD_COALESCE6)))
-            verify_report(RULE_NBL_FIELDS, "coalesced segments %p are indicated, but RSC is not enabled",
-                          (const void *)list);
-        if (count != info.Info.CoalescedSegCount || said != total)
-            verify_report(RULE_NBL_FIELDS,
-                          "coalesced segments %p: %u bytes of %u a segment, but CoalescedSegCount is %u and "
-                          "the IP header says %u bytes",
-                          (const void *)list, total, packet->gso_size, info.Info.CoalescedSegCount, said);
-    }
-    memcpy(headers, data, header_bytes);
-    write_pseudo(headers, version, PROTOCOL_TCP, headers + ip_bytes + TCP_CHECKSUM, total - ip_bytes);
-    iov[0] = (struct iovec){headers, header_bytes};
-    iov[1] = (struct iovec){(uint8_t *)iov[1].iov_base + header_bytes, first - header_bytes};
-    ++*pieces;
-    return true;
 }

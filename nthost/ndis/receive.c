@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PIECES_PER_PACKET 64u
+#define PIECES_PER_PACKET 160u /* a unit of coalesced segments is a chain of their MDLs */
 #define CHECKSUM_GOOD                                                                                        \
     (NDIS_CHECKSUM_RECEIVE_TCP_CHECKSUM_SUCCEEDED | NDIS_CHECKSUM_RECEIVE_UDP_CHECKSUM_SUCCEEDED)
 
@@ -96,6 +96,7 @@ static void check_indicated(struct ndis_adapter *adapter, NET_BUFFER_LIST *list)
             "indicated NET_BUFFER_LIST %p: NetBufferListProtocolId 0x%llx (network order expected) does "
             "not fit IP version %u",
             (void *)list, (unsigned long long)protocol, version);
+    offload_check_received(adapter, list, iov, buffer_pieces(buffer, iov));
 }
 
 /* ---- verify mode: late returns ---- */
@@ -172,7 +173,7 @@ static int64_t deliver(struct ndis_adapter *adapter, NET_BUFFER_LIST *chain)
 
         count++;
         if (pieces && list->NetBufferListInfo[TcpRecvSegCoalesceInfo] &&
-            offload_unit(adapter, list, iov, &pieces, headers, &unit)) {
+            offload_unit(list, iov, &pieces, headers, &unit)) {
             coalesce_flush(coalescer); /* nothing of its flow is overtaken */
             write_packet(adapter, &unit, iov, pieces, 1);
         } else if (pieces)

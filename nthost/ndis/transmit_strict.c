@@ -72,7 +72,9 @@ static void buffer_free(struct strict_buffer *b)
     strict_free(b->guarded, b, sizeof *b);
 }
 
-static struct strict_buffer *buffer_make(struct ndis_adapter *adapter, const uint8_t *data, uint32_t length)
+/* `whole`: so many bytes from the start on lie in the first MDL. */
+static struct strict_buffer *buffer_make(struct ndis_adapter *adapter, const uint8_t *data, uint32_t length,
+                                         uint32_t whole)
 {
     bool guarded = strict_guard();
     struct strict_buffer *b = strict_allocate(guarded, sizeof *b, 16, "sent NET_BUFFER", RULE_NBL_NOT_OWNED);
@@ -88,6 +90,10 @@ static struct strict_buffer *buffer_make(struct ndis_adapter *adapter, const uin
     for (unsigned i = 0; i < pieces; i++) {
         bool last = i + 1 == pieces || done == length;
         uint32_t take = last ? length - done : 1 + dice_below(length - done);
+
+        if (done == 0 && take < whole)
+            take = whole;
+        last |= done + take == length;
 
         b->pieces = i + 1;
         if (!piece_make(&b->piece[i], guarded, data + done, take, i == 0 ? front : 0,
@@ -133,7 +139,8 @@ static NET_BUFFER_LIST *whole_list(struct ndis_adapter *adapter, const struct tu
         return NULL;
     memcpy(scratch, packet->data, packet->length);
     offload_write(send, scratch, &nbl->list);
-    b = buffer_make(adapter, scratch, packet->length);
+    /* Microsoft, "Offloading the Segmentation of Large TCP Packets": all headers are in the first MDL. */
+    b = buffer_make(adapter, scratch, packet->length, send->header_bytes);
     if (!b) {
         strict_free(nbl->guarded, nbl, sizeof *nbl);
         return NULL;
@@ -164,7 +171,7 @@ NET_BUFFER_LIST *strict_list(struct ndis_adapter *adapter, const struct tun_pack
         struct strict_buffer *b;
 
         segment_write(&segmenter, i, scratch);
-        b = buffer_make(adapter, scratch, length);
+        b = buffer_make(adapter, scratch, length, 0);
         if (!b)
             break;
         if (!nbl || dice_chance(4)) {

@@ -31,6 +31,7 @@ static void run_tests(void *unused)
         test_mib();
         test_wsk();
         test_adapter();
+        test_offload();
         test_two_adapters();
         CHECK(host_count_report_leaks() == 0);
     }

@@ -36,6 +36,11 @@ static NDIS_STATUS set_attributes(NDIS_HANDLE adapter)
 {
     NDIS_MINIPORT_ADAPTER_ATTRIBUTES attributes = {0};
     static NDIS_OID oids[] = {OID_GEN_CURRENT_PACKET_FILTER, OID_GEN_CURRENT_LOOKAHEAD, OID_GEN_STATISTICS};
+    NDIS_OFFLOAD offload = {
+        /* what is reflected carries the sender's checksums, which are right */
+        .Header = {NDIS_OBJECT_TYPE_OFFLOAD, NDIS_OFFLOAD_REVISION_1, NDIS_SIZEOF_NDIS_OFFLOAD_REVISION_1},
+        .Checksum.IPv4Receive = {NDIS_ENCAPSULATION_NULL, 0x3ff},
+        .Checksum.IPv6Receive = {NDIS_ENCAPSULATION_NULL, 0xff}};
     NDIS_STATUS status;
 
     attributes.RegistrationAttributes = (NDIS_MINIPORT_ADAPTER_REGISTRATION_ATTRIBUTES){
@@ -62,6 +67,17 @@ static NDIS_STATUS set_attributes(NDIS_HANDLE adapter)
         .DataBackFillSize = 16,
         .SupportedOidList = oids,
         .SupportedOidListLength = sizeof oids,
+    };
+    status = NdisMSetMiniportAttributes(adapter, &attributes);
+    if (status != NDIS_STATUS_SUCCESS)
+        return status;
+    memset(&attributes, 0, sizeof attributes);
+    attributes.OffloadAttributes = (NDIS_MINIPORT_ADAPTER_OFFLOAD_ATTRIBUTES){
+        .Header = {NDIS_OBJECT_TYPE_MINIPORT_ADAPTER_OFFLOAD_ATTRIBUTES,
+                   NDIS_MINIPORT_ADAPTER_OFFLOAD_ATTRIBUTES_REVISION_1,
+                   NDIS_SIZEOF_MINIPORT_ADAPTER_OFFLOAD_ATTRIBUTES_REVISION_1},
+        .DefaultOffloadConfiguration = &offload,
+        .HardwareOffloadCapabilities = &offload,
     };
     return NdisMSetMiniportAttributes(adapter, &attributes);
 }

@@ -22,6 +22,7 @@ void test_wsk(void);
 void test_mib(void);
 void test_net_buffers(void);
 void test_adapter(void);
+void test_offload(void);
 void test_two_adapters(void);
 void measure(void);
 /* Breaks one rule on purpose; returns only if nothing noticed. */
