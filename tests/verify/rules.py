@@ -24,7 +24,24 @@ NTHOST = os.path.join(ROOT, "build/bin/nthost")
 BREAKS = os.path.join(ROOT, "build/drivers/breaks.sys")
 EXIT_RULE = 70
 LIMIT_S = 45
-TRAFFIC, REQUEST = "traffic", "request"  # the driver acts when it is given packets, or a request with an output buffer
+# The driver acts when it is given packets, when there are super-segments among them, when it gets a request with an output
+# buffer, or on an interface without segmentation.
+TRAFFIC, LARGE, REQUEST, NO_OFFLOAD = "traffic", "large", "request", "no-offload"
+
+# Super-segments without a connection, from a packet socket with the header of virtio_net.h in front: 2000 bytes, to be cut
+# into 500 each.
+SEND_LARGE = """
+import socket, struct, sys
+SOL_PACKET, PACKET_VNET_HDR = 263, 15
+with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0800)) as out:
+    out.setsockopt(SOL_PACKET, PACKET_VNET_HDR, 1)
+    out.bind((sys.argv[1], 0x0800))
+    ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 2040, 1, 0x4000, 64, 6, 0, bytes([10, 0, 0, 1]), bytes([10, 0, 0, 2]))
+    ip = ip[:10] + struct.pack("!H", 0xffff & ~(lambda n: (n & 0xffff) + (n >> 16))(sum(struct.unpack("!10H", ip)))) + ip[12:]
+    tcp = struct.pack("!HHIIBBHHH", 9, 9, 1, 1, 0x50, 0x10, 256, 0, 0)
+    for _ in range(30):
+        out.send(struct.pack("<BBHHHH", 1, 1, 40, 500, 20, 16) + ip + tcp + bytes(2000))
+"""
 
 # (driver, rule, [functions on stacks], [phrases], what it needs)
 CAUGHT = [
@@ -141,6 +158,20 @@ CAUGHT = [
     ("indicate_parent", "nbl-fields", ["indicate_parent"], ["ParentNetBufferList"], TRAFFIC),
     ("indicate_without_source", "nbl-fields", ["indicate_without_source"], ["SourceHandle"], TRAFFIC),
     ("indicate_wrong_count", "nbl-fields", ["indicate_wrong_count"], ["2 NET_BUFFER_LISTs announced"], TRAFFIC),
+    ("offload_revision", "offload-structure", ["offload_revision"], ["revision 4, size 156"]),
+    ("offload_no_size", "offload-structure", ["offload_no_size"], ["MaxOffLoadSize of 0"]),
+    ("offload_encapsulation", "offload-structure", ["offload_encapsulation"], ["0x8000"]),
+    ("offload_beyond", "offload-structure", ["offload_beyond"], ["Rsc.IPv4 has 0x1"]),
+    ("offload_cut_short", "offload-structure", ["offload_cut_short"], ["size 156 in 152 bytes"]),
+    ("offload_silent", "offload-structure", [], ["was not indicated"], NO_OFFLOAD),
+    ("large_not_marked", "nbl-offload", ["large_not_marked"], ["LsoV2TransmitComplete is 0x414001f4"], LARGE),
+    ("marks_not_enabled", "nbl-offload", ["marks_not_enabled"], ["0x10, but of IPv4 only 0x2d"], TRAFFIC),
+    ("marks_contradict", "nbl-offload", ["marks_contradict"], ["succeeded and failed"], TRAFFIC),
+    ("unit_not_enabled", "nbl-offload", ["unit_not_enabled"], ["RSC is not enabled"], TRAFFIC),
+    ("unit_of_none", "nbl-offload", ["unit_of_none"], ["DupAckCount is 3"], TRAFFIC),
+    ("unit_wrong_count", "nbl-offload", ["unit_wrong_count"], ["8 of payload, but CoalescedSegCount is 9"], TRAFFIC),
+    ("unit_not_checked", "nbl-offload", ["unit_not_checked"], ["does not say that IP's and TCP's"], TRAFFIC),
+    ("unit_wrong_checksum", "nbl-offload", ["unit_wrong_checksum"], ["the TCP checksum is wrong"], TRAFFIC),
     ("indicate_flag", "ndis-flags", ["indicate_flag"], ["IRQL is 0"], TRAFFIC),
     ("free_indicated", "nbl-not-owned", ["free_indicated"], ["not yet returned"], TRAFFIC),
     ("indicate_paused", "ndis-state", ["indicate_paused"], ["paused or halted"]),
@@ -163,7 +194,7 @@ CAUGHT = [
     ("no_completion_routine", "irp-stack-location", ["no_completion_routine"], ["no completion routine"]),
     ("reuse_while_pending", "irp-not-owned", ["reuse_while_pending"], ["pending in Winsock Kernel"]),
 ]
-RIGHT = ["none", "right_order", "right_socket"]
+RIGHT = ["none", "right_order", "right_socket", "right_offload"]
 
 
 class Failure(Exception):
@@ -183,7 +214,7 @@ class Run:
         Run.count += 1
         self.nthost = os.path.join(scratch, "nthost")
         self.name = f"vr{os.getpid() % 100000}x{Run.count}"
-        self.space = f"verify-{os.getpid()}-{Run.count}" if needs == TRAFFIC else None
+        self.space = f"verify-{os.getpid()}-{Run.count}" if needs in (TRAFFIC, LARGE) else None
         self.report = os.path.join(scratch, driver + ".report")
         self.log = os.path.join(scratch, driver + ".log")
         self.image = os.path.join(scratch, driver + ".sys")
@@ -206,11 +237,12 @@ class Run:
             with open(self.log, encoding="utf-8", errors="replace") as log:
                 ready = "is ready" in log.read()
             # Some drivers act only at one IRQL, which the host chooses by chance: several rounds.
-            while ready and self.needs == TRAFFIC and rounds < 3 and process.poll() is None:
+            while ready and self.space and rounds < 3 and process.poll() is None:
                 rounds += 1
                 for words in (["ip", "address", "add", "10.0.0.1/24", "dev", self.name],
                               ["ip", "link", "set", self.name, "up"],
-                              ["ping", "-q", "-c", "30", "-i", "0.005", "-W", "0.1", "10.0.0.2"]):
+                              ["ping", "-q", "-c", "30", "-i", "0.005", "-W", "0.1", "10.0.0.2"],
+                              ["/usr/bin/python3", "-c", SEND_LARGE, self.name])[:4 if self.needs == LARGE else 3]:
                     try:
                         subprocess.run(prefix + words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=10)
                     except subprocess.TimeoutExpired:
@@ -232,7 +264,7 @@ class Run:
         shutil.copyfile(BREAKS, self.image)
         os.mkdir(self.control)
         words = [self.nthost, "run", self.image, "--name", self.name, "--verify", "--report", self.report,
-                 "--control-dir", self.control]
+                 "--control-dir", self.control] + (["--no-offload"] if self.needs == NO_OFFLOAD else [])
         if self.space:
             command("ip", "netns", "add", self.space)
             command("ip", "-n", self.space, "link", "set", "lo", "up")
@@ -277,7 +309,7 @@ def check_caught(scratch, row):
 
 def check_right(scratch, driver):
     try:
-        status, output = Run(scratch, driver, TRAFFIC)()
+        status, output = Run(scratch, driver, LARGE)()
     except Failure as error:
         raise Failure(f"{driver}, a right driver: {error}") from None
     if status != 0 or "is broken" in output or "left nothing behind" not in output:

@@ -43,7 +43,7 @@ struct rule_break {
 };
 
 extern const struct rule_break pool_breaks[], irql_breaks[], lock_breaks[], object_breaks[], irp_breaks[],
-    ndis_breaks[], wsk_breaks[];
+    ndis_breaks[], offload_breaks[], wsk_breaks[];
 
 extern PDRIVER_OBJECT breaks_driver;
 extern NDIS_HANDLE breaks_ndis;

@@ -7,8 +7,8 @@
 #define MTU        65535
 #define LINK_SPEED 1000000000ULL
 
-static const struct rule_break *const tables[] = {pool_breaks, irql_breaks, lock_breaks, object_breaks,
-                                                  irp_breaks,  ndis_breaks, wsk_breaks};
+static const struct rule_break *const tables[] = {pool_breaks, irql_breaks, lock_breaks,    object_breaks,
+                                                  irp_breaks,  ndis_breaks, offload_breaks, wsk_breaks};
 static const struct rule_break nothing = {.name = "none"};
 static const struct rule_break *chosen = &nothing;
 static PDRIVER_DISPATCH ndis_dispatch[IRP_MJ_MAXIMUM_FUNCTION + 1];
