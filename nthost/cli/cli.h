@@ -15,12 +15,15 @@ int command_list(int argc, char **argv);
 int command_sim(int argc, char **argv);
 
 #define RUN_ADAPTERS_MAX 16
+#define RUN_KEYWORDS_MAX 32
 
 /* Options that `run` takes and `up` passes on. */
 struct run_options {
     const char *driver;                  /* the .sys file */
     const char *names[RUN_ADAPTERS_MAX]; /* one adapter each */
     unsigned name_count;
+    const char *keywords[RUN_KEYWORDS_MAX]; /* "NAME=NUMBER" each */
+    unsigned keyword_count;
     const char *report;      /* file for reports and the final counters, or NULL */
     const char *control_dir; /* of NAME.sock and NAME.ctl; NULL = /var/run/wireguard */
     unsigned cpus;

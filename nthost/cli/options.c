@@ -2,6 +2,7 @@
 #include "cli.h"
 
 #include "config.h"
+#include "ndis/adapter.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -45,6 +46,13 @@ static const char help[] =
     "  --trace              print the driver's debug messages\n"
     "  --perf               write /tmp/perf-PID.map, so that perf shows the driver's functions\n"
     "  --no-offload         no segmentation offloads on the interface\n"
+    "  --keyword NAME=N     a value of the driver's configuration, such as '*LsoV2IPv4=0' (quoted: it has a "
+    "*),\n"
+    "                       more than once: several; of *LsoV2IPv4 *LsoV2IPv6 *UsoIPv4 *UsoIPv6 *RscIPv4\n"
+    "                       *RscIPv6 0 is off, 1 on; of *IPChecksumOffloadIPv4 *TCPChecksumOffloadIPv4\n"
+    "                       *TCPChecksumOffloadIPv6 *UDPChecksumOffloadIPv4 *UDPChecksumOffloadIPv6 0 is "
+    "off,\n"
+    "                       1 when sending, 2 when receiving, 3 both; default: all on\n"
     "  --control-dir DIR    where the control sockets are made\n"
     "  --down               leave the adapter down at start                   (run only)\n"
     "  --ready-fd N         write \"ready\" to this descriptor when serving    (run only)\n"
@@ -127,6 +135,7 @@ enum {
     OPTION_TRACE,
     OPTION_PERF,
     OPTION_NO_OFFLOAD,
+    OPTION_KEYWORD,
     OPTION_CONTROL_DIR,
     OPTION_DOWN,
     OPTION_UP,
@@ -144,6 +153,7 @@ static const struct option option_table[] = {{"name", required_argument, NULL, O
                                              {"trace", no_argument, NULL, OPTION_TRACE},
                                              {"perf", no_argument, NULL, OPTION_PERF},
                                              {"no-offload", no_argument, NULL, OPTION_NO_OFFLOAD},
+                                             {"keyword", required_argument, NULL, OPTION_KEYWORD},
                                              {"control-dir", required_argument, NULL, OPTION_CONTROL_DIR},
                                              {"down", no_argument, NULL, OPTION_DOWN},
                                              {"up", no_argument, NULL, OPTION_UP},
@@ -187,6 +197,33 @@ static bool name_take(struct run_options *options)
     return true;
 }
 
+/* What a driver may ask for is its own: any name, and a number as an INF file has it. */
+static bool keyword_take(struct run_options *options)
+{
+    const char *equals = strchr(optarg, '=');
+    unsigned long number;
+    char *end;
+
+    if (!equals || equals == optarg || equals - optarg > NDIS_KEYWORD_MAX) {
+        cli_error("--keyword \"%s\": want NAME=NUMBER, the name of 1 to %d characters", optarg,
+                  NDIS_KEYWORD_MAX);
+        return false;
+    }
+    errno = 0;
+    number = strtoul(equals + 1, &end, 0);
+    if (equals[1] < '0' || equals[1] > '9' || *end || errno || number > UINT_MAX) {
+        cli_error("--keyword %.*s=%s: want a number from 0 to %u", (int)(equals - optarg), optarg, equals + 1,
+                  UINT_MAX);
+        return false;
+    }
+    if (options->keyword_count == RUN_KEYWORDS_MAX) {
+        cli_error("--keyword %s: at most %d", optarg, RUN_KEYWORDS_MAX);
+        return false;
+    }
+    options->keywords[options->keyword_count++] = optarg;
+    return true;
+}
+
 static bool option_take(struct run_options *options, int option)
 {
     unsigned number;
@@ -217,6 +254,8 @@ static bool option_take(struct run_options *options, int option)
     case OPTION_NO_OFFLOAD:
         options->no_offload = true;
         return true;
+    case OPTION_KEYWORD:
+        return keyword_take(options);
     case OPTION_CONTROL_DIR:
         options->control_dir = optarg;
         return true;

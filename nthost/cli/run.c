@@ -255,6 +255,8 @@ int command_run(int argc, char **argv)
         image_enable_perf_map();
     host_options.fault_seed = session.options.fault_seed;
     host_options.report_file = session.options.report;
+    for (unsigned i = 0; i < session.options.keyword_count; i++)
+        ndis_keyword_set(session.options.keywords[i]);
     session.stop = eventfd(0, EFD_CLOEXEC);
     int error = session.stop < 0 ? errno : signals_start(&session);
     if (error) {

@@ -198,6 +198,10 @@ static size_t daemon_arguments(const struct tunnel *tunnel, char *cpus, char *se
         argv[count++] = "--perf";
     if (options->no_offload)
         argv[count++] = "--no-offload";
+    for (unsigned i = 0; i < options->keyword_count; i++) {
+        argv[count++] = "--keyword";
+        argv[count++] = options->keywords[i];
+    }
     if (options->report) {
         argv[count++] = "--report";
         argv[count++] = options->report;
@@ -229,7 +233,7 @@ static bool daemon_wait_ready(const char *name, int fd)
 static bool daemon_start(struct tunnel *tunnel)
 {
     char path[64], cpus[16], seed[16];
-    const char *argv[SPAWN_ARGUMENTS_MAX];
+    const char *argv[SPAWN_ARGUMENTS_MAX + 2 * RUN_KEYWORDS_MAX];
     int pipes[2];
     log_path(path, sizeof path, tunnel->name);
     int log = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);

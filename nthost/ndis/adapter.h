@@ -16,6 +16,14 @@ struct ndis_adapter_options {
     bool no_segmentation; /* do not use vnet_hdr offloads on the TUN */
 };
 
+/* The configuration that NdisReadConfiguration finds: `setting` ("*LsoV2IPv4=0") replaces a default or adds
+ * to them, for adapters made from now on; the last one of a name holds.  Stays the caller's memory.  False:
+ * no room, or no setting. */
+#define NDIS_KEYWORD_MAX 63
+bool ndis_keyword_set(const char *setting);
+/* Forgets all of them. */
+void ndis_keyword_clear(void);
+
 /* MiniportInitializeEx .. MiniportRestart: 0, or a negative errno with `error` filled; undone on failure. */
 int ndis_adapter_create(struct _DRIVER_OBJECT *driver, const struct ndis_adapter_options *options,
                         struct ndis_adapter **adapter, char *error, unsigned error_size);

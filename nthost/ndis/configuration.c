@@ -1,7 +1,7 @@
 /* The adapter's configuration (its registry keys on Windows).  The host keeps none: each standardized keyword
  * has the default that Microsoft documents for it ("Standardized INF Keywords"), everything else is not
- * found. The environment variable NTHOST_NDIS_KEYWORDS ("*LsoV2IPv4=0,*RSS=1") overrides and adds integers.
- */
+ * found.  Integers are replaced and added by ndis_keyword_set() (the option --keyword), and by the
+ * environment variable NTHOST_NDIS_KEYWORDS ("*LsoV2IPv4=0,*RSS=1"). */
 #include "ndis.h"
 #include "verify/verify.h"
 
@@ -9,7 +9,8 @@
 #include <string.h>
 #include <strings.h>
 
-#define KEYWORD_BYTES 64u
+#define KEYWORD_BYTES (NDIS_KEYWORD_MAX + 1u)
+#define SETTINGS_MAX  64u
 
 static const struct {
     const char *keyword;
@@ -59,16 +60,49 @@ NDIS_STATUS NTAPI NdisOpenConfigurationEx(PNDIS_CONFIGURATION_OBJECT ConfigObjec
     return NDIS_STATUS_SUCCESS;
 }
 
+static const char *settings[SETTINGS_MAX];
+static unsigned setting_count;
+
+bool ndis_keyword_set(const char *setting)
+{
+    const char *equals = strchr(setting, '=');
+
+    if (!equals || equals == setting || equals - setting > NDIS_KEYWORD_MAX || setting_count == SETTINGS_MAX)
+        return false;
+    settings[setting_count++] = setting;
+    return true;
+}
+
+void ndis_keyword_clear(void)
+{
+    setting_count = 0;
+}
+
+static bool is_setting(const char *text, const char *keyword, uint32_t *value)
+{
+    size_t length = strlen(keyword);
+
+    if (strncasecmp(text, keyword, length) != 0 || text[length] != '=')
+        return false;
+    *value = (uint32_t)strtoul(text + length + 1, NULL, 0);
+    return true;
+}
+
+static bool from_settings(const char *keyword, uint32_t *value)
+{
+    for (unsigned i = setting_count; i-- > 0;)
+        if (is_setting(settings[i], keyword, value))
+            return true;
+    return false;
+}
+
 static bool from_environment(const char *keyword, uint32_t *value)
 {
     const char *list = getenv("NTHOST_NDIS_KEYWORDS");
-    size_t length = strlen(keyword);
 
     while (list && *list) {
-        if (strncasecmp(list, keyword, length) == 0 && list[length] == '=') {
-            *value = (uint32_t)strtoul(list + length + 1, NULL, 0);
+        if (is_setting(list, keyword, value))
             return true;
-        }
         list = strchr(list, ',');
         if (list)
             list++;
@@ -93,7 +127,7 @@ VOID NTAPI NdisReadConfiguration(PNDIS_STATUS Status, PNDIS_CONFIGURATION_PARAME
     for (unsigned i = 0; i < length; i++)
         keyword[i] = (char)(Keyword->Buffer[i] < 128 ? Keyword->Buffer[i] : '?');
     keyword[length] = 0;
-    found = from_environment(keyword, &value);
+    found = from_settings(keyword, &value) || from_environment(keyword, &value);
     for (unsigned i = 0; !found && i < sizeof defaults / sizeof *defaults; i++)
         if (strcasecmp(defaults[i].keyword, keyword) == 0) {
             value = defaults[i].value;

@@ -9,6 +9,7 @@
 #include "sched/sched.h"
 #include "sched/sim.h"
 #include "sim/edges.h"
+#include "sim/network.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -131,12 +132,46 @@ static void api_join(struct sim_thread *thread)
 
 /* ---- adapters ---- */
 
+/* The configuration of an adapter: as the driver's INF file leaves it, or with offloads switched by the seed.
+ */
+static void draw_keywords(void)
+{
+    static const char *const keywords[] = {"*IPChecksumOffloadIPv4",
+                                           "*TCPChecksumOffloadIPv4",
+                                           "*TCPChecksumOffloadIPv6",
+                                           "*UDPChecksumOffloadIPv4",
+                                           "*UDPChecksumOffloadIPv6",
+                                           "*LsoV2IPv4",
+                                           "*LsoV2IPv6",
+                                           "*UsoIPv4",
+                                           "*UsoIPv6",
+                                           "*RscIPv4",
+                                           "*RscIPv6"};
+    enum { COUNT = sizeof keywords / sizeof *keywords, CHECKSUMS = 5 };
+    static char settings[COUNT][40];
+    ndis_keyword_clear();
+    if (!network_moods || sim_random_next(SIM_STREAM_TUN) % 2)
+        return;
+    uint64_t random = sim_random_next(SIM_STREAM_TUN);
+    bool off = random % 4 == 0;
+    for (unsigned i = 0; i < COUNT; i++) {
+        random = sim_random_next(SIM_STREAM_TUN);
+        if (!off && random % 2)
+            continue;
+        snprintf(settings[i], sizeof settings[i], "%s=%u", keywords[i],
+                 off ? 0 : (unsigned)(random / 2 % (i < CHECKSUMS ? 4 : 2)));
+        ndis_keyword_set(settings[i]);
+        run_log("%s", settings[i]);
+    }
+}
+
 static struct sim_adapter *api_adapter_create(const char *name)
 {
     char error[512] = "";
     struct ndis_adapter_options options = {.name = name};
     struct sim_adapter *adapter = allocate(sizeof *adapter);
     must_not_be_the_loop("adapter_create");
+    draw_keywords();
     if (ndis_adapter_create(driver_object(the_driver), &options, &adapter->ndis, error, sizeof error)) {
         run_log("%s: the adapter was not made: %s", name, error);
         free(adapter);

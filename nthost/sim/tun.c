@@ -1,6 +1,7 @@
 /* Simulated upper edges.  Packets of applications wait in a queue, come into the driver in bursts on the loop
  * thread, and by chance as super-segments, as a TUN with vnet_hdr gives them; what the driver indicates is
  * cut into packets and handed to the scenario, on the loop thread as well. */
+#include "edge/checksum.h"
 #include "edge/coalesce.h"
 #include "edge/functions.h"
 #include "edge/packet.h"
@@ -18,6 +19,8 @@
 #define BURST_PACKETS 64u
 #define PACKET_MAX    65535u
 #define MOOD_COALESCE 2u /* one burst in so many */
+#define MOOD_UNSUMMED                                                                                        \
+    2u /* one packet in so many comes without its checksum, as the system leaves it to an offload */
 
 struct packet {
     struct packet *next;
@@ -102,6 +105,34 @@ static void schedule(struct tun *tun, struct queue *queue, void (*event)(void *c
 
 /* ---- down: from applications into the driver ---- */
 
+/* Takes the checksum out of a TCP or UDP packet if it is right. */
+static void unsum(struct tun_packet *packet)
+{
+    uint8_t *data = packet->data, version = data[0] >> 4, protocol;
+    uint32_t ip_bytes, field, length = packet->length;
+    uint64_t pseudo;
+
+    if (length < IPV4_HEADER_BYTES || (version == 6 && length < IPV6_HEADER_BYTES))
+        return;
+    ip_bytes = version == 4 ? (data[0] & 15) * 4u : IPV6_HEADER_BYTES;
+    protocol = data[version == 4 ? IPV4_PROTOCOL : IPV6_NEXT_HEADER];
+    if ((version != 4 && version != 6) || (protocol != PROTOCOL_TCP && protocol != PROTOCOL_UDP) ||
+        (version == 4 && get16(data + IPV4_FRAGMENT) & 0x3fff))
+        return;
+    field = ip_bytes + (protocol == PROTOCOL_TCP ? TCP_CHECKSUM : UDP_CHECKSUM);
+    if (length < ip_bytes + (protocol == PROTOCOL_TCP ? TCP_HEADER_BYTES : UDP_HEADER_BYTES) ||
+        (get16(data + field) == 0))
+        return;
+    pseudo = checksum_pseudo(data + (version == 4 ? IPV4_SOURCE : IPV6_SOURCE), version == 4 ? 8 : 32,
+                             protocol, length - ip_bytes);
+    if (checksum_fold(checksum_add(pseudo, data + ip_bytes, length - ip_bytes)) != 0xffff)
+        return;
+    put16_raw(data + field, checksum_fold(pseudo));
+    packet->needs_checksum = true;
+    packet->checksum_start = (uint16_t)ip_bytes;
+    packet->checksum_offset = (uint16_t)(field - ip_bytes);
+}
+
 /* The coalescer's output: one packet or super-segment in a memory of its own. */
 static void burst_add(void *context, const struct tun_packet *header, const struct iovec *iov,
                       unsigned iov_count, unsigned count)
@@ -122,6 +153,9 @@ static void burst_add(void *context, const struct tun_packet *header, const stru
         memcpy(packet->data + at, iov[i].iov_base, iov[i].iov_len);
         at += (uint32_t)iov[i].iov_len;
     }
+    if (packet->gso_type == TUN_GSO_NONE && !packet->needs_checksum && tun->segmentation && network_moods &&
+        sim_random_next(SIM_STREAM_TUN) % MOOD_UNSUMMED == 0)
+        unsum(packet);
     tun->burst_count++;
 }
 

@@ -98,8 +98,7 @@ class Pair:
         self.spaces = [self.lab.namespace("here"), self.lab.namespace("there")]
         self.lab.link(*self.spaces, ["192.0.2.1/24"], ["192.0.2.2/24"])
         self.peers = [Peer(self.lab, self.spaces[i], "wyrm", "ab"[i], [INNER4[i] + "/24", INNER6[i] + "/64"],
-                           options=MODES[options.mode], environment={"NTHOST_NDIS_KEYWORDS": keywords[i]})
-                      for i in (0, 1)]
+                           **self.configuration(options, i, keywords[i])) for i in (0, 1)]
         for i in (1, 0):
             other = 1 - i
             entry = {"public": self.peers[other].public, "allowed": [INNER4[other] + "/32", INNER6[other] + "/128"]}
@@ -108,6 +107,13 @@ class Pair:
             self.peers[i].setconf([entry])
         for target in (INNER4[1], INNER6[1]):
             ping(self.lab, self.spaces[0], target, 2, 0.2, check=True)
+
+    @staticmethod
+    def configuration(options, end, keywords):
+        """One end takes them from its command line, the other from the environment."""
+        if end:
+            return {"options": MODES[options.mode], "environment": {"NTHOST_NDIS_KEYWORDS": keywords}}
+        return {"options": MODES[options.mode] + [word for one in keywords.split(",") if one for word in ("--keyword", one)]}
 
     def exchange(self, server, client, target, server_arguments, client_arguments):
         """What server and client say at last, as words."""

@@ -7,10 +7,15 @@
 #define FLOW_MAGIC     UINT32_C(0x5759524d)
 #define TEXT_BYTES     12 /* magic, flow, number */
 #define UDP_BYTES      8
+#define TCP_BYTES      20
+#define UDP            17
+#define TCP            6
 #define DEDUPE_INITIAL 64
 
 struct packet_record {
     uint32_t length;
+    uint32_t sequence;
+    uint8_t flags; /* of TCP */
     uint8_t expected;
     bool delivered;
 };
@@ -19,6 +24,8 @@ struct flow {
     uint8_t from;
     struct inner_address source, destination;
     bool ordered;
+    uint8_t protocol;
+    uint32_t sequence; /* of a stream: the next byte */
     uint32_t sent, capacity, received;
     int64_t highest; /* number of the latest delivered, -1: none */
     uint64_t last_delivery_ns;
@@ -58,9 +65,19 @@ int flow_new(uint8_t from, const struct inner_address *source, const struct inne
     if (!grown)
         abort();
     flows = grown;
-    flows[flow_count] = (struct flow){
-        .from = from, .source = *source, .destination = *destination, .ordered = ordered, .highest = -1};
+    flows[flow_count] = (struct flow){.from = from,
+                                      .source = *source,
+                                      .destination = *destination,
+                                      .ordered = ordered,
+                                      .highest = -1,
+                                      .protocol = UDP};
     return flow_count++;
+}
+
+void flow_stream(int flow)
+{
+    flows[flow].protocol = TCP;
+    flows[flow].sequence = random_below(UINT32_MAX);
 }
 
 int flow_between(uint8_t from, uint8_t to, uint8_t family)
@@ -125,12 +142,73 @@ static uint8_t pattern(uint32_t flow, uint32_t number, uint32_t i)
     return (uint8_t)(flow * 31 + number * 7 + i * 13 + (i >> 8));
 }
 
+static uint32_t sum_bytes(uint32_t sum, const uint8_t *bytes, uint32_t length)
+{
+    for (uint32_t i = 0; i < length; i++)
+        sum += i % 2 ? bytes[i] : (uint32_t)bytes[i] << 8;
+    return sum;
+}
+
+/* The checksum of TCP or UDP, whose field is zero (RFC 9293, 3.1). */
+static uint32_t transport_checksum(const uint8_t *packet, uint32_t length, uint32_t header, uint8_t protocol)
+{
+    bool four = packet[0] >> 4 == 4;
+    uint32_t sum = sum_bytes(protocol + length - header, packet + (four ? 12 : 8), four ? 8 : 32);
+    sum = sum_bytes(sum, packet + header, length - header);
+    while (sum >> 16)
+        sum = (sum & 0xffff) + (sum >> 16);
+    sum = ~sum & 0xffff;
+    return sum == 0 && protocol == UDP ? 0xffff : sum;
+}
+
+static uint32_t text_offset(const uint8_t *packet)
+{
+    uint8_t family = packet[0] >> 4;
+    return header_bytes(family) + (packet[family == 4 ? 9 : 6] == TCP ? TCP_BYTES : UDP_BYTES);
+}
+
+/* Packet `number` of a flow, as recorded. */
+static void write_packet(int index, uint32_t number, uint8_t *packet)
+{
+    const struct flow *flow = &flows[index];
+    const struct packet_record *record = &flow->records[number];
+    uint32_t header = header_bytes(flow->source.family), length = record->length, text;
+    ip_header(packet, length, &flow->source, &flow->destination);
+    packet[flow->source.family == 4 ? 9 : 6] = flow->protocol;
+    text = text_offset(packet);
+    if (flow->source.family == 4) {
+        put_be16(packet + 4, number & 0x7fff);
+        put_be16(packet + 10, ipv4_checksum(packet));
+    }
+    memset(packet + header, 0, text - header);
+    put_be16(packet + header, 4000);
+    put_be16(packet + header + 2, 4001);
+    if (flow->protocol == TCP) {
+        put_be16(packet + header + 4, record->sequence >> 16);
+        put_be16(packet + header + 6, record->sequence);
+        packet[header + 12] = TCP_BYTES / 4 << 4;
+        packet[header + 13] = record->flags;
+        put_be16(packet + header + 14, 1000);
+    } else {
+        put_be16(packet + header + 4, length - header);
+    }
+    store_le32(packet + text, FLOW_MAGIC);
+    store_le32(packet + text + 4, (uint32_t)index);
+    store_le32(packet + text + 8, number);
+    for (uint32_t i = text + TEXT_BYTES; i < length; i++)
+        packet[i] = pattern((uint32_t)index, number, i);
+    put_be16(packet + header + (flow->protocol == TCP ? 16 : 6),
+             transport_checksum(packet, length, header, flow->protocol));
+}
+
 uint32_t flow_build(int index, uint8_t *packet, uint32_t length, uint8_t expected)
 {
     struct flow *flow = &flows[index];
-    uint32_t header = header_bytes(flow->source.family), text = header + UDP_BYTES;
-    if (length < text + TEXT_BYTES)
-        length = text + TEXT_BYTES;
+    uint32_t headers = header_bytes(flow->source.family) + (flow->protocol == TCP ? TCP_BYTES : UDP_BYTES);
+    if (flow->protocol == TCP && length > FLOW_SEGMENT_MAX)
+        length = FLOW_SEGMENT_MAX;
+    if (length < headers + TEXT_BYTES)
+        length = headers + TEXT_BYTES;
     if (flow->sent == flow->capacity) {
         flow->capacity = flow->capacity ? 2 * flow->capacity : DEDUPE_INITIAL;
         struct packet_record *grown = realloc(flow->records, flow->capacity * sizeof(*flow->records));
@@ -139,42 +217,41 @@ uint32_t flow_build(int index, uint8_t *packet, uint32_t length, uint8_t expecte
         flow->records = grown;
     }
     uint32_t number = flow->sent++;
-    flow->records[number] = (struct packet_record){.length = length, .expected = expected};
-
-    ip_header(packet, length, &flow->source, &flow->destination);
-    put_be16(packet + header, 4000);
-    put_be16(packet + header + 2, 4001);
-    put_be16(packet + header + 4, length - header);
-    put_be16(packet + header + 6, 0);
-    store_le32(packet + text, FLOW_MAGIC);
-    store_le32(packet + text + 4, (uint32_t)index);
-    store_le32(packet + text + 8, number);
-    for (uint32_t i = text + TEXT_BYTES; i < length; i++)
-        packet[i] = pattern((uint32_t)index, number, i);
+    flow->records[number] =
+        (struct packet_record){.length = length,
+                               .expected = expected,
+                               .sequence = flow->sequence,
+                               .flags = flow->protocol == TCP && random_chance(10) ? 0x18 : 0x10};
+    flow->sequence += length - headers;
+    write_packet(index, number, packet);
     return length;
 }
 
-static bool is_unchanged(const struct flow *flow, uint32_t index, uint32_t number, const uint8_t *packet,
-                         uint32_t length)
+static bool is_unchanged(int index, uint32_t number, const uint8_t *packet, uint32_t length)
 {
-    uint8_t header[40];
-    ip_header(header, length, &flow->source, &flow->destination);
-    if (memcmp(header, packet, header_bytes(flow->source.family)) != 0)
+    static uint8_t sent[FLOW_PACKET_MAX];
+    if (flows[index].records[number].length != length)
         return false;
-    for (uint32_t i = header_bytes(flow->source.family) + UDP_BYTES + TEXT_BYTES; i < length; i++)
-        if (packet[i] != pattern(index, number, i))
-            return false;
-    return true;
+    write_packet(index, number, sent);
+    return memcmp(sent, packet, length) == 0;
+}
+
+/* Where flow and number are; NULL: nowhere. */
+static const uint8_t *text_of(const uint8_t *packet, uint32_t length)
+{
+    struct inner_address source, destination;
+    if (!ip_parse(packet, length, &source, &destination) || length < text_offset(packet) + TEXT_BYTES)
+        return NULL;
+    return packet + text_offset(packet);
 }
 
 void flow_delivered(uint8_t end, const uint8_t *packet, uint32_t length)
 {
-    struct inner_address source, destination;
-    if (!ip_parse(packet, length, &source, &destination) || length < flow_packet_min(source.family)) {
+    const uint8_t *text = text_of(packet, length);
+    if (!text) {
         violation("delivered-malformed", "end %u got %u bytes that are no packet of ours", end, length);
         return;
     }
-    const uint8_t *text = packet + header_bytes(source.family) + UDP_BYTES;
     uint32_t index = load_le32(text + 4), number = load_le32(text + 8);
     if (load_le32(text) != FLOW_MAGIC || index >= (uint32_t)flow_count || number >= flows[index].sent) {
         violation("delivered-unknown", "end %u got a packet that nobody sent", end);
@@ -182,7 +259,7 @@ void flow_delivered(uint8_t end, const uint8_t *packet, uint32_t length)
     }
     struct flow *flow = &flows[index];
     struct packet_record *record = &flow->records[number];
-    if (record->length != length || !is_unchanged(flow, index, number, packet, length))
+    if (!is_unchanged((int)index, number, packet, length))
         violation("delivered-changed", "end %u got packet %u of flow %u changed (%u bytes, sent were %u)",
                   end, number, index, length, record->length);
     if (record->expected != END_ANY && record->expected != end)
@@ -202,12 +279,10 @@ void flow_delivered(uint8_t end, const uint8_t *packet, uint32_t length)
 
 uint8_t flow_sender(const uint8_t *packet, uint32_t length)
 {
-    struct inner_address source, destination;
-    if (!ip_parse(packet, length, &source, &destination) || length < flow_packet_min(source.family))
+    const uint8_t *text = text_of(packet, length);
+    if (!text || load_le32(text) != FLOW_MAGIC || load_le32(text + 4) >= (uint32_t)flow_count)
         return END_NONE;
-    const uint8_t *text = packet + header_bytes(source.family) + UDP_BYTES;
-    uint32_t index = load_le32(text + 4);
-    return load_le32(text) == FLOW_MAGIC && index < (uint32_t)flow_count ? flows[index].from : END_NONE;
+    return flows[load_le32(text + 4)].from;
 }
 
 const struct inner_address *flow_destination(int flow)

@@ -1,7 +1,8 @@
 /* Packets inside the tunnels, and the check of their delivery: every packet that a scenario sends belongs to
  * a flow and has a number, so that at the other end it is known what it is, and that it came once, whole, in
- * order, to the right place.  A packet is an IPv4 or IPv6 header, a UDP header, then flow, number and a
- * pattern made of both. */
+ * order, to the right place.  A packet is an IPv4 or IPv6 header, a UDP or TCP header, then flow, number and
+ * a pattern made of both; checksums, identifications and sequence numbers are right, so that neighbours may
+ * be joined and cut again on the way. */
 #pragma once
 
 #include "world.h"
@@ -21,7 +22,7 @@ struct inner_address {
 
 struct inner_address inner_of(uint8_t end, uint8_t family, uint8_t host);
 
-/* Shortest packet that can carry flow and number. */
+/* Shortest packet of a flow of datagrams that can carry flow and number. */
 uint32_t flow_packet_min(uint8_t family);
 
 /* A new flow that end `from` sends; `ordered`: nothing on the way may reorder its packets.  Flows live until
@@ -30,6 +31,11 @@ int flow_new(uint8_t from, const struct inner_address *source, const struct inne
              bool ordered);
 /* The plain case: from the first address of one end to that of the other. */
 int flow_between(uint8_t from, uint8_t to, uint8_t family);
+
+/* Makes it a stream: TCP segments that follow each other instead of datagrams, none longer than every MTU
+ * allows (FLOW_SEGMENT_MAX).  Before its first packet. */
+#define FLOW_SEGMENT_MAX 560
+void flow_stream(int flow);
 
 /* Builds the flow's next packet of `length` bytes (at least flow_packet_min) into `packet`.  `expected`: the
  * end that is to get it, END_ANY or END_NONE. Returns its length. */

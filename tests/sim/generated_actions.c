@@ -372,6 +372,37 @@ static void change_mtu(void)
     sim->set_mtu(random_node()->adapter, mtus[random_below(7)]);
 }
 
+/* What TCP/IP asks for when an administrator switches offloads (Microsoft: NDIS_OFFLOAD_PARAMETERS, revision
+ * 5): each setting stays (0), goes off (1) or on; a checksum's has a value for each direction (4: both). */
+static void change_offloads(void)
+{
+    enum {
+        OID_PARAMETERS = 0xfc01020c,
+        TYPE = 0x80,
+        REVISION = 5,
+        SIZE = 0x22,
+        CHECKSUMS = 4,
+        LARGE = 11,
+        COALESCE = 22,
+        DATAGRAMS = 32
+    };
+    uint8_t parameters[SIZE] = {TYPE, REVISION, SIZE, 0};
+    struct node *of = random_node();
+    bool everything = random_chance(30), off = random_chance(50);
+    if (!of->adapter)
+        return;
+    for (int i = 0; i < 5; i++)
+        parameters[CHECKSUMS + i] = everything ? (off ? 1 : 4) : (uint8_t)random_below(5);
+    for (int i = 0; i < 2; i++) {
+        parameters[LARGE + i] = everything ? 1 + !off : (uint8_t)random_below(3);
+        parameters[COALESCE + i] = everything ? 1 + !off : (uint8_t)random_below(3);
+        parameters[DATAGRAMS + i] = everything ? 1 + !off : (uint8_t)random_below(3);
+    }
+    int32_t status =
+        sim->adapter_oid(of->adapter, true, (uint32_t)OID_PARAMETERS, parameters, sizeof(parameters), NULL);
+    EXPECT(status == STATUS_OK, "switching offloads: status %08x", (uint32_t)status);
+}
+
 static void look(void)
 {
     node_check(random_node());
@@ -405,6 +436,7 @@ void action_run(void)
         {"peer_sends_nonsense", peer_sends_nonsense, 5},
         {"attack", attack, 8},
         {"change_mtu", change_mtu, 3},
+        {"change_offloads", change_offloads, 5},
         {"look", look, 8},
     };
     enum { COUNT = sizeof(actions) / sizeof(actions[0]) };

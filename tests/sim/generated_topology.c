@@ -88,6 +88,9 @@ static void add_link(uint8_t a, uint8_t b, uint8_t family)
     for (int v6 = 0; v6 < 2; v6++) {
         link->flow[0][v6] = flow_between(a, b, v6 ? 6 : 4);
         link->flow[1][v6] = flow_between(b, a, v6 ? 6 : 4);
+        for (int direction = 0; direction < 2; direction++)
+            if (random_chance(50))
+                flow_stream(link->flow[direction][v6]);
     }
 }
 
@@ -148,15 +151,29 @@ static uint32_t random_length(void)
     }
 }
 
-static void send_one(struct link *link, int direction)
+static void send_packet(struct link *link, int direction, int flow, uint32_t length)
 {
     uint8_t from = direction ? link->b : link->a;
-    int flow = link->flow[direction][random_chance(40)];
     struct node *of = node_of_end(from);
     if (of && of->adapter)
-        node_send(of, flow, random_length());
+        node_send(of, flow, length);
     else if (!of)
-        peer_send(peer_of_end(from), flow, random_length());
+        peer_send(peer_of_end(from), flow, length);
+}
+
+static void send_one(struct link *link, int direction)
+{
+    send_packet(link, direction, link->flow[direction][random_chance(40)], random_length());
+}
+
+/* Packets of one flow and of one length, but for the last: what offloads join. */
+static void send_run(struct link *link, int direction)
+{
+    uint32_t count = (uint32_t)random_between(2, random_chance(20) ? 90 : 12), length = random_length();
+    int flow = link->flow[direction][random_chance(40)];
+    for (uint32_t i = 0; i + 1 < count; i++)
+        send_packet(link, direction, flow, length);
+    send_packet(link, direction, flow, random_chance(50) ? length : length / 2);
 }
 
 void traffic_burst(void)
@@ -164,8 +181,13 @@ void traffic_burst(void)
     struct link *link = topology_random_link();
     uint32_t count = random_chance(10) ? (uint32_t)random_between(20, 200) : (uint32_t)random_between(1, 8);
     int direction = (int)random_below(3); /* 2: both */
+    bool run = random_chance(25);
     struct node *of = node_of_end(link->a);
-    for (uint32_t i = 0; i < count; i++) {
+    if (run && direction != 1)
+        send_run(link, 0);
+    if (run && direction != 0)
+        send_run(link, 1);
+    for (uint32_t i = 0; i < count && !run; i++) {
         if (direction != 1)
             send_one(link, 0);
         if (direction != 0)

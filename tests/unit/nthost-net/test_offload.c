@@ -22,10 +22,9 @@ struct offer {
     const char *name;
     bool large, udp, checksums, tcp_options, coalesce;
     uint32_t large_max, packets_min;
-    bool equal_only;
-    bool contiguous;      /* units in one piece, with right checksums; else in odd pieces */
-    bool switched;        /* nothing at first, all of it by a status indication, then nothing again */
-    uint8_t wrong_header; /* 1: revision 0, 2: too short */
+    bool equal_only, contiguous; /* units in one piece, with right checksums; else in odd pieces */
+    bool switched;               /* nothing at first, all of it by a status indication, then nothing again */
+    uint8_t wrong_header;        /* 1: revision 0, 2: too short */
 };
 
 static struct {
@@ -33,8 +32,7 @@ static struct {
     const struct offer *offer;
     NDIS_OFFLOAD now;
     uint32_t large, checksums, plain, units, cut_by_host, encapsulations;
-    uint32_t longest;
-    uint32_t indicated, returned;
+    uint32_t longest, indicated, returned;
 } mp;
 
 /* ---- what it announces ---- */
@@ -233,7 +231,7 @@ static NET_BUFFER_LIST **cut(const uint8_t *packet, uint32_t length, uint32_t ip
 
 static NET_BUFFER_LIST *unit(uint8_t *packet, uint32_t length, uint32_t ip, uint32_t mss)
 {
-    bool four = packet[0] >> 4 == 4, last_short;
+    bool four = packet[0] >> 4 == 4;
     uint32_t headers = ip + (packet[ip + 12] >> 4) * 4u;
     uint32_t marks = NDIS_CHECKSUM_RECEIVE_TCP_CHECKSUM_SUCCEEDED;
     NDIS_RSC_NBL_INFO info = {.Info = {.CoalescedSegCount = (uint16_t)((length - headers + mss - 1) / mss)}};
@@ -241,11 +239,10 @@ static NET_BUFFER_LIST *unit(uint8_t *packet, uint32_t length, uint32_t ip, uint
     unsigned shape = mp.units++ % 4;
     NET_BUFFER_LIST *list;
 
-    last_short = (length - headers) % mss != 0;
     complete(packet, length, ip);
     if (four)
         marks |= NDIS_CHECKSUM_RECEIVE_IP_CHECKSUM_SUCCEEDED;
-    if (!mp.offer->contiguous || last_short) {
+    if (!mp.offer->contiguous || (length - headers) % mss) {
         w16(packet + ip + 16, 0x1234);
         marks |= NDIS_CHECKSUM_RECEIVE_TCP_CHECKSUM_VALUE_INVALID;
     }
@@ -550,6 +547,37 @@ static void run_offer(const struct offer *offer)
     NdisMDeregisterMiniportDriver(mp.driver);
 }
 
+static uint32_t keyword(NDIS_HANDLE configuration, const uint16_t *name)
+{
+    NDIS_STRING string = {.Buffer = (uint16_t *)name};
+    NDIS_CONFIGURATION_PARAMETER *parameter;
+    NDIS_STATUS status;
+
+    while (name[string.Length / 2])
+        string.Length += 2;
+    string.MaximumLength = string.Length;
+    NdisReadConfiguration(&status, &parameter, configuration, &string, NdisParameterInteger);
+    return status == NDIS_STATUS_SUCCESS ? parameter->ParameterData.IntegerData : 4711;
+}
+
+static void keywords(void)
+{
+    NDIS_CONFIGURATION_OBJECT object = {.Header = {NDIS_OBJECT_TYPE_CONFIGURATION_OBJECT,
+                                                   NDIS_CONFIGURATION_OBJECT_REVISION_1,
+                                                   NDIS_SIZEOF_CONFIGURATION_OBJECT_REVISION_1}};
+    NDIS_HANDLE configuration;
+
+    CHECK(NdisOpenConfigurationEx(&object, &configuration) == NDIS_STATUS_SUCCESS);
+    CHECK(keyword(configuration, u"*RscIPv4") == 1 && keyword(configuration, u"Own") == 4711);
+    CHECK(ndis_keyword_set("*rscipv4=1") && ndis_keyword_set("*RscIPv4=0") && ndis_keyword_set("Own=0x10"));
+    CHECK(!ndis_keyword_set("Own") && !ndis_keyword_set("=1"));
+    CHECK(keyword(configuration, u"*RscIPv4") == 0 && keyword(configuration, u"Own") == 16 &&
+          keyword(configuration, u"*RscIPv") == 4711);
+    ndis_keyword_clear();
+    CHECK(keyword(configuration, u"*RscIPv4") == 1 && keyword(configuration, u"Own") == 4711);
+    NdisCloseConfiguration(configuration);
+}
+
 void test_offload(void)
 {
     static const struct offer offers[] = {
@@ -563,6 +591,7 @@ void test_offload(void)
         {"too short", true, true, true, true, false, 65535, 2, false, false, false, 2},
     };
 
+    keywords();
     for (unsigned i = 0; i < sizeof offers / sizeof *offers; i++)
         if (!offers[i].wrong_header ||
             !host_options.verify) /* verify mode ends with a report: 40-verify-rules */
