@@ -6,7 +6,7 @@ import time
 from handshake_load import HandshakeLoad
 from netlab import LabError
 
-from .tunnel import INNER, OUTER, PORT, configure, strangers
+from .tunnel import INNER, OUTER, PORT, strangers
 
 HANDSHAKE_PEERS = 4000
 # How many initiations are unanswered at a time: few enough that no queue tells of load, and enough that it does.
@@ -23,8 +23,8 @@ class Responder:
         lab.link(here, there, [OUTER[0] + "/24"], [OUTER[1] + "/24"], label=f"{label}h")
         self.peer = subject.peer(lab, here, f"{label}h", [INNER[0] + "/24"], PORT)
         self.load = HandshakeLoad(lab, here, there, OUTER[1], f"{OUTER[0]}:{PORT}", self.peer.public)
-        configure(self.peer, [{"public": key, "allowed": [f"10.77.{number // 250}.{number % 250 + 1}/32"]}
-                              for number, key in enumerate(self.load.keys(HANDSHAKE_PEERS))])
+        self.peer.setconf([{"public": key, "allowed": [f"10.77.{number // 250}.{number % 250 + 1}/32"]}
+                           for number, key in enumerate(self.load.keys(HANDSHAKE_PEERS))], routes=False)
         self.answered("plain", 1)  # first rounds are not colder than the others
 
     def answered(self, kind, passes):
@@ -58,9 +58,9 @@ class Configured:
     def measure(self, _settings):
         result = {}
         for count in CONFIG_PEERS:
-            configure(self.peer, [])
+            self.peer.setconf([])
             begin = time.monotonic()
-            configure(self.peer, self.peers[:count])
+            self.peer.setconf(self.peers[:count], routes=False)
             middle = time.monotonic()
             shown = self.peer.wg("show", "dump").stdout.count("\n") - 1
             end = time.monotonic()
@@ -68,5 +68,5 @@ class Configured:
                 raise LabError(f"{self.subject.name}: {shown} of {count} configured peers are shown")
             result[f"config-{count}"] = {"set_ms": (middle - begin) * 1000, "show_ms": (end - middle) * 1000,
                                          "rss_mb": self.peer.rss_mb()}
-        configure(self.peer, [])
+        self.peer.setconf([])
         return result

@@ -29,16 +29,6 @@ def strangers(count):
             for n in range(count)]
 
 
-def configure(peer, peers):
-    """setconf without a route for each peer, which `ip` would need minutes for."""
-    lines = ["[Interface]", f"PrivateKey = {peer.private}", f"ListenPort = {peer.port}"]
-    for one in peers:
-        lines += ["[Peer]", f"PublicKey = {one['public']}", f"AllowedIPs = {', '.join(one['allowed'])}"]
-        if one.get("endpoint"):
-            lines.append(f"Endpoint = {one['endpoint']}")
-    peer.lab.command(["wg", "setconf", peer.name, "/dev/stdin"], peer.namespace, "\n".join(lines) + "\n", 120)
-
-
 class Tunnel:
     """`peers`: how many each end has; all but one never speak."""
 
@@ -53,9 +43,9 @@ class Tunnel:
             self.near = subject.peer(lab, self.here, f"{label}a", [INNER[0] + "/24"], PORT)
             self.far = subject.peer(lab, self.there, f"{label}b", [INNER[1] + "/24"], PORT)
             others = strangers(peers - 1)
-            configure(self.far, others + [{"public": self.near.public, "allowed": [INNER[0] + "/32"]}])
-            configure(self.near, others + [{"public": self.far.public, "allowed": [INNER[1] + "/32"],
-                                            "endpoint": f"{OUTER[1]}:{PORT}"}])
+            self.far.setconf(others + [{"public": self.near.public, "allowed": [INNER[0] + "/32"]}], routes=False)
+            self.near.setconf(others + [{"public": self.far.public, "allowed": [INNER[1] + "/32"],
+                                         "endpoint": f"{OUTER[1]}:{PORT}"}], routes=False)
         lab.wait_for(lambda: ping(lab, self.here, INNER[1], 1)["received"] == 1, f"{subject.name}: the tunnel", 20)
         for peer in (self.near, self.far):
             mtu = json.loads(lab.command(["ip", "-j", "link", "show", peer.name], peer.namespace).stdout)[0]["mtu"]

@@ -7,7 +7,7 @@
 enum cpu_feature {
     CPU_FEATURE_SSSE3 = 1u << 0,
     CPU_FEATURE_AVX2 = 1u << 1,   /* and BMI2 */
-    CPU_FEATURE_AVX512 = 1u << 2, /* F, BW, VL, DQ */
+    CPU_FEATURE_AVX512 = 1u << 2, /* F, BW, VL, DQ, and BMI2 */
     CPU_FEATURE_AVX512_IFMA = 1u << 3,
 };
 

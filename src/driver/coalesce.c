@@ -18,12 +18,6 @@ struct segment {
 
 /* ---- finishing ---- */
 
-static void store_be16(uint8_t *bytes, uint32_t value)
-{
-    bytes[0] = (uint8_t)(value >> 8);
-    bytes[1] = (uint8_t)value;
-}
-
 /* The first segment's headers become those of the unit (Microsoft: "Updating the IP Headers for Coalesced
  * Segments").  Its TCP checksum is not computed anew, and marked so. */
 static void unit_finish(struct coalescer *coalescer, struct rx_batch *rx, const struct coalesce_unit *unit)

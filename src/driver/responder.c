@@ -9,6 +9,7 @@
 #include "driver.h"
 #include "handshake_common.h"
 #include "memory.h"
+#include "protocol/stack_erase.h"
 
 #define RESPONSE_JOBS 3
 
@@ -184,4 +185,5 @@ void responder_answer(struct adapter *adapter, struct responder *responder,
     secure_zero(&responder->identity, sizeof(responder->identity));
     secure_zero(responder->random, count * sizeof(responder->random[0]));
     secure_zero(responder->answers, count * sizeof(responder->answers[0]));
+    stack_erase();
 }

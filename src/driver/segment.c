@@ -12,12 +12,6 @@
  * Segmentation of Large TCP Packets"). */
 #define IDENTIFICATION_COUNT 0x7fffu
 
-static void store_be16(uint8_t *bytes, uint32_t value)
-{
-    bytes[0] = (uint8_t)(value >> 8);
-    bytes[1] = (uint8_t)value;
-}
-
 /* ---- what is asked for ---- */
 
 /* Payload bytes a segment, of a packet that is to be cut as `word` says (NDIS_LSO_V2_*, and NDIS_USO_*, which
@@ -93,11 +87,6 @@ bool segment_request_read(NET_BUFFER_LIST *nbl, const uint8_t *headers, uint32_t
 
 /* ---- headers ---- */
 
-static uint64_t sum_bytes(const uint8_t *bytes, size_t length)
-{
-    return internet_checksum_bytes(bytes, length);
-}
-
 static void sum_transport_header(struct segment_template *template)
 {
     const struct transport_view *view = &template->view;
@@ -110,19 +99,19 @@ static void sum_transport_header(struct segment_template *template)
     } else {
         store_be16(transport + UDP_CHECKSUM, 0);
     }
-    uint64_t sum = view->version == 4 ? sum_bytes(template->headers + IPV4_SOURCE, 8)
-                                      : sum_bytes(template->headers + IPV6_SOURCE, 32);
+    uint64_t sum = view->version == 4 ? internet_checksum_bytes(template->headers + IPV4_SOURCE, 8)
+                                      : internet_checksum_bytes(template->headers + IPV6_SOURCE, 32);
     sum += internet_checksum_word(view->protocol);
     if (segment_payload(template->request) == 0) {
         /* the header stays, but for its checksum */
-        template->transport_sum = sum + sum_bytes(transport, transport_bytes);
+        template->transport_sum = sum + internet_checksum_bytes(transport, transport_bytes);
     } else if (view->protocol == TRANSPORT_TCP) {
         transport[TCP_FLAGS] = 0;
         store_be32(transport + TCP_SEQUENCE, 0);
-        template->transport_sum = sum + sum_bytes(transport, transport_bytes);
+        template->transport_sum = sum + internet_checksum_bytes(transport, transport_bytes);
     } else {
         store_be16(transport + UDP_LENGTH, 0);
-        template->transport_sum = sum + sum_bytes(transport, transport_bytes);
+        template->transport_sum = sum + internet_checksum_bytes(transport, transport_bytes);
     }
 }
 
@@ -135,7 +124,7 @@ static void sum_ip_header(struct segment_template *template)
         store_be16(ip + IPV4_IDENTIFICATION, 0);
         store_be16(ip + IPV4_TOTAL_LENGTH, 0);
     }
-    template->ip_sum = sum_bytes(ip, template->view.ip_bytes);
+    template->ip_sum = internet_checksum_bytes(ip, template->view.ip_bytes);
 }
 
 bool segment_begin(struct segment_template *template, const NET_BUFFER *buffer, segment_request request)
@@ -256,7 +245,7 @@ bool segment_copy(struct segment_template *template, uint32_t cut, uint32_t byte
     MDL *mdl = segment_seek(template, cut, &offset);
     if (payload > 0 && !mdl_copy(out + headers, mdl, offset, payload))
         return false;
-    uint64_t sum = template->request & SEGMENT_SUM_TRANSPORT ? sum_bytes(out + headers, payload) : 0;
+    uint64_t sum = template->request & SEGMENT_SUM_TRANSPORT ? internet_checksum_bytes(out + headers, payload) : 0;
     segment_write_headers(template, cut, payload, sum, out);
     return true;
 }

@@ -108,17 +108,23 @@ bool staged_append_all(struct peer *peer, const NET_BUFFER *buffer, uint8_t vers
         drop_count(peer->adapter, DROP_TX_OFFLOAD, count);
         return false;
     }
-    for (uint32_t i = 0; i < count; i++) {
+    uint32_t i = 0;
+    for (; i < count; i++) {
         uint32_t cut = i * segment_payload(request), bytes = segment_bytes(request, length, cut);
         struct staged_packet *packet = packet_allocate(peer, bytes, version);
         if (!packet)
-            return false;
-        if (!segment_copy(&template, cut, bytes, packet->data))
-            return packet_give_up(peer, packet);
+            break;
+        if (!segment_copy(&template, cut, bytes, packet->data)) {
+            packet_give_up(peer, packet);
+            break;
+        }
         if (!packet_append(peer, packet))
-            return false;
+            break;
     }
-    return true;
+    if (i == count)
+        return true;
+    drop_count(peer->adapter, DROP_TX_MEMORY, count - i - 1); /* the one that failed is counted already */
+    return false;
 }
 
 void transmit_purge_staged(struct peer *peer)

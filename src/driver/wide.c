@@ -30,8 +30,8 @@ static bool state_save(XSTATE_SAVE *save)
     return state_mask != 0 && NT_SUCCESS(KeSaveExtendedProcessorState(state_mask, save));
 }
 
-/* With `features`, whose state the system can save; false: they are not to be used. */
-static bool test(uint32_t features, struct workspace *workspace, const char **failed)
+/* Selects `features` and tests them; false: the processor lacks them, or the system cannot save their state. */
+static bool try_features(uint32_t features, struct workspace *workspace, const char **failed)
 {
     XSTATE_SAVE save;
     ULONG64 mask = mask_of(features);
@@ -53,7 +53,7 @@ const char *wide_initialize(struct workspace *workspace)
     uint32_t best = 0;
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
         const char *failed = NULL;
-        if (!test(steps[i], workspace, &failed))
+        if (!try_features(steps[i], workspace, &failed))
             continue;
         if (failed)
             return failed;
@@ -65,24 +65,26 @@ const char *wide_initialize(struct workspace *workspace)
     return NULL;
 }
 
-void wide_seal(struct workspace *workspace, uint32_t count, uint32_t bytes)
+typedef size_t aead_batch(struct aead_item *items, size_t count, struct aead_workspace *workspace);
+
+static void run(struct workspace *workspace, uint32_t count, uint32_t bytes, aead_batch *selected,
+                aead_batch *narrow)
 {
     XSTATE_SAVE save;
     if (bytes < WIDE_MIN_BYTES || !state_save(&save)) {
-        aead_seal_batch_narrow(workspace->items, count, &workspace->aead);
+        narrow(workspace->items, count, &workspace->aead);
         return;
     }
-    aead_seal_batch(workspace->items, count, &workspace->aead);
+    selected(workspace->items, count, &workspace->aead);
     KeRestoreExtendedProcessorState(&save);
+}
+
+void wide_seal(struct workspace *workspace, uint32_t count, uint32_t bytes)
+{
+    run(workspace, count, bytes, aead_seal_batch, aead_seal_batch_narrow);
 }
 
 void wide_open(struct workspace *workspace, uint32_t count, uint32_t bytes)
 {
-    XSTATE_SAVE save;
-    if (bytes < WIDE_MIN_BYTES || !state_save(&save)) {
-        aead_open_batch_narrow(workspace->items, count, &workspace->aead);
-        return;
-    }
-    aead_open_batch(workspace->items, count, &workspace->aead);
-    KeRestoreExtendedProcessorState(&save);
+    run(workspace, count, bytes, aead_open_batch, aead_open_batch_narrow);
 }

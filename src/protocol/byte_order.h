@@ -40,6 +40,12 @@ static inline void store_le64(uint8_t bytes[8], uint64_t value)
     store_le32(bytes + 4, (uint32_t)(value >> 32));
 }
 
+static inline void store_be16(uint8_t bytes[2], uint32_t value)
+{
+    bytes[0] = (uint8_t)(value >> 8);
+    bytes[1] = (uint8_t)value;
+}
+
 static inline void store_be32(uint8_t bytes[4], uint32_t value)
 {
     store_le32(bytes, __builtin_bswap32(value));

@@ -182,10 +182,10 @@ def many_peers(options, tests):
     base = {**tunnel.to_other}
     for _ in range(2):
         tunnel.wyrm.lab.command(["wg", "syncconf", tunnel.wyrm.name, "/dev/stdin"], tunnel.here,
-                                configuration(tunnel.wyrm, [base] + extra))
+                                tunnel.wyrm.configuration([base] + extra))
         tests.equal(peers_shown(), 301, "300 peers added by syncconf under load")
         tunnel.wyrm.lab.command(["wg", "syncconf", tunnel.wyrm.name, "/dev/stdin"], tunnel.here,
-                                configuration(tunnel.wyrm, [base]))
+                                tunnel.wyrm.configuration([base]))
         tests.equal(peers_shown(), 1, "and removed again")
     client.wait(60)
     text = lab.output_of(client)
@@ -193,15 +193,6 @@ def many_peers(options, tests):
     tests.check(client.returncode == 0 and rate and float(rate[0][0]) > 0, f"the load went on: {rate or text[-300:]}")
     lab.stop(server.process)
     tunnel.finish(tests, "300 peers")
-
-
-def configuration(peer, peers):
-    lines = ["[Interface]", f"PrivateKey = {peer.private}", f"ListenPort = {peer.port}"]
-    for entry in peers:
-        lines += ["[Peer]", f"PublicKey = {entry['public']}", f"AllowedIPs = {', '.join(entry['allowed'])}"]
-        if entry.get("endpoint"):
-            lines.append(f"Endpoint = {entry['endpoint']}")
-    return "\n".join(lines) + "\n"
 
 
 def rekey(options, tests):

@@ -205,8 +205,8 @@ class Peer:
             self.lab.command(["ip", "link", "set", self.name, "mtu", "1420"], self.namespace)
         self.lab.command(["ip", "link", "set", self.name, "up"], self.namespace)
 
-    def setconf(self, peers, verb="setconf"):
-        """peers: dictionaries with public, allowed, and optionally endpoint, psk, keepalive."""
+    def configuration(self, peers):
+        """The text of a file for wg; `peers`: dictionaries with public, allowed, and optionally endpoint, psk, keepalive."""
         lines = ["[Interface]", f"PrivateKey = {self.private}", f"ListenPort = {self.port}"]
         for peer in peers:
             lines += ["[Peer]", f"PublicKey = {peer['public']}", f"AllowedIPs = {', '.join(peer['allowed'])}"]
@@ -216,12 +216,15 @@ class Peer:
                 lines.append(f"PresharedKey = {peer['psk']}")
             if peer.get("keepalive"):
                 lines.append(f"PersistentKeepalive = {peer['keepalive']}")
+        return "\n".join(lines) + "\n"
+
+    def setconf(self, peers, verb="setconf", routes=True):
+        """Configures `peers` (see configuration), and a route for each allowed IP unless told not to: thousands take minutes."""
         # Keys go through a pipe: neither arguments nor files.
-        self.lab.command(["wg", verb, self.name, "/dev/stdin"], self.namespace, "\n".join(lines) + "\n")
-        for peer in peers:
-            for prefix in peer["allowed"]:
-                family = "-6" if ":" in prefix else "-4"
-                self.lab.command(["ip", family, "route", "replace", prefix, "dev", self.name], self.namespace, check=False)
+        self.lab.command(["wg", verb, self.name, "/dev/stdin"], self.namespace, self.configuration(peers), 120)
+        for prefix in (prefix for peer in peers if routes for prefix in peer["allowed"]):
+            family = "-6" if ":" in prefix else "-4"
+            self.lab.command(["ip", family, "route", "replace", prefix, "dev", self.name], self.namespace, check=False)
 
     def wg(self, *arguments, check=True, input_text=None):
         return self.lab.command(["wg", arguments[0], self.name] + list(arguments[1:]), self.namespace, input_text,
