@@ -22,6 +22,7 @@
 
 #define SEND_BUFFER_BYTES    (4 << 20)
 #define RECEIVE_BUFFER_BYTES (8 << 20)
+#define READ_BURST_BYTES     16384
 #define MAX_SEGMENTS         64u /* UDP_MAX_SEGMENTS of older kernels */
 
 /* Structs of closed sockets are recycled, never freed: an event that the loop had already fetched when the
@@ -114,7 +115,8 @@ static void read_control(struct udp_socket *socket, struct msghdr *message, stru
     }
 }
 
-static void udp_read(struct udp_socket *socket)
+/* The bytes read; 0 when nothing more is there for now. */
+static size_t udp_read(struct udp_socket *socket)
 {
     struct udp_buffer *buffer = udp_buffer_take();
     struct mmsghdr messages[UDP_BUFFER_MESSAGES];
@@ -124,6 +126,7 @@ static void udp_read(struct udp_socket *socket)
         __attribute__((aligned(8)));
     struct udp_datagram datagrams[UDP_BUFFER_MESSAGES];
     unsigned count = 0;
+    size_t bytes = 0;
     int got;
 
     if (!buffer) { /* the driver keeps all: until one is back, datagrams wait in the socket or are dropped
@@ -132,7 +135,7 @@ static void udp_read(struct udp_socket *socket)
         socket->events &= ~(uint32_t)EPOLLIN;
         loop_modify(socket->fd, socket->events);
         pthread_mutex_unlock(&socket->waiting);
-        return;
+        return 0;
     }
     for (unsigned i = 0; i < UDP_BUFFER_MESSAGES; i++) {
         iov[i] = (struct iovec){udp_buffer_message(buffer, i), UDP_BUFFER_MESSAGE_BYTES};
@@ -149,6 +152,7 @@ static void udp_read(struct udp_socket *socket)
     for (int i = 0; i < got; i++) {
         struct udp_datagram *datagram = &datagrams[count];
 
+        bytes += messages[i].msg_len;
         if (messages[i].msg_hdr.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
             continue;
         datagram->data = iov[i].iov_base;
@@ -161,6 +165,19 @@ static void udp_read(struct udp_socket *socket)
         socket->receive(socket->context, datagrams, count, buffer);
     else
         udp_buffer_release(buffer);
+    return got == UDP_BUFFER_MESSAGES ? bytes : 0;
+}
+
+/* Of a flood of small datagrams more than one buffer is read before anything else is looked at: between two
+ * buffers would be a system call, and threads of the driver would be woken for each. */
+static void udp_read_burst(struct udp_socket *socket)
+{
+    size_t bytes = 0, more;
+
+    do {
+        more = udp_read(socket);
+        bytes += more;
+    } while (more > 0 && bytes < READ_BURST_BYTES && __atomic_load_n(&socket->fd, __ATOMIC_ACQUIRE) >= 0);
 }
 
 static void udp_event(void *context, uint32_t events)
@@ -190,7 +207,7 @@ static void udp_event(void *context, uint32_t events)
     if (events & (EPOLLIN | EPOLLERR | EPOLLHUP)) {
         pthread_mutex_lock(&socket->receiving);
         if (__atomic_load_n(&socket->fd, __ATOMIC_ACQUIRE) >= 0 && socket->bound)
-            udp_read(socket);
+            udp_read_burst(socket);
         pthread_mutex_unlock(&socket->receiving);
     }
 }

@@ -4,10 +4,12 @@
  * completing later on the loop thread, at PASSIVE_LEVEL or DISPATCH_LEVEL. */
 #include "io/request.h"
 #include "nt/io.h"
+#include "sched/sim.h"
 #include "wsk_internal.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <time.h>
 
 void wsk_irp_accept(IRP *irp, const char *function)
 {
@@ -46,6 +48,8 @@ void wsk_irp_complete_pended(IRP *irp, NTSTATUS status, ULONG_PTR information)
     wsk_irp_complete(irp, status, information);
 }
 
+#define LATE_NS 50000
+
 struct late_completion {
     IRP *irp;
     NTSTATUS status;
@@ -56,6 +60,9 @@ struct late_completion {
 static void complete_late(void *context)
 {
     struct late_completion *late = context;
+    /* This thread may have taken the caller's processor at once: sometimes the caller is to go on first. */
+    if (!sim_active && dice_chance(8))
+        nanosleep(&(struct timespec){.tv_nsec = LATE_NS}, NULL);
     uint8_t irql = late->raised ? sched_irql_raise(SCHED_DISPATCH) : 0;
 
     wsk_irp_complete_pended(late->irp, late->status, late->information);

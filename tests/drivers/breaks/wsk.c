@@ -212,11 +212,11 @@ static BREAKS VOID no_completion_routine(struct adapter *adapter)
     keep(&irp);
 }
 
-/* The provider keeps some requests for a while: one of many is caught with it. */
+/* The provider keeps some requests for a while: one of many is caught with it, by all likelihood soon. */
 static BREAKS VOID reuse_while_pending(struct adapter *adapter)
 {
     open();
-    for (ULONG i = 0; i < 64; i++) {
+    for (ULONG i = 0; i < 1000; i++) {
         request_begin();
         NTSTATUS status = dispatch->WskGetLocalAddress(handle, (PSOCKADDR)&local, irp);
         IoReuseIrp(irp, STATUS_UNSUCCESSFUL);
