@@ -25,9 +25,8 @@ uint32_t cpu_features_detect(void)
 {
     /* Intel SDM volume 2, CPUID: leaf 1 ECX, leaf 7 EBX. */
     const uint32_t ssse3 = 1u << 9, osxsave = 1u << 27;
-    const uint32_t avx2 = 1u << 5 | 1u << 8;                           /* AVX2, BMI2 */
-    const uint32_t avx512 =
-        1u << 8 | 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31; /* BMI2; F, DQ, BW, VL */
+    const uint32_t avx2 = 1u << 5 | 1u << 8;                                     /* AVX2, BMI2 */
+    const uint32_t avx512 = 1u << 8 | 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31; /* BMI2; F, DQ, BW, VL */
     const uint32_t ifma = 1u << 21;
     /* XCR0: SSE and AVX state; opmask, upper halves of ZMM0-15, ZMM16-31. */
     const uint64_t ymm_state = 0x06, zmm_state = 0xe6;

@@ -245,7 +245,8 @@ bool segment_copy(struct segment_template *template, uint32_t cut, uint32_t byte
     MDL *mdl = segment_seek(template, cut, &offset);
     if (payload > 0 && !mdl_copy(out + headers, mdl, offset, payload))
         return false;
-    uint64_t sum = template->request & SEGMENT_SUM_TRANSPORT ? internet_checksum_bytes(out + headers, payload) : 0;
+    uint64_t sum =
+        template->request & SEGMENT_SUM_TRANSPORT ? internet_checksum_bytes(out + headers, payload) : 0;
     segment_write_headers(template, cut, payload, sum, out);
     return true;
 }

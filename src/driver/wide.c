@@ -30,7 +30,8 @@ static bool state_save(XSTATE_SAVE *save)
     return state_mask != 0 && NT_SUCCESS(KeSaveExtendedProcessorState(state_mask, save));
 }
 
-/* Selects `features` and tests them; false: the processor lacks them, or the system cannot save their state. */
+/* Selects `features` and tests them; false: the processor lacks them, or the system cannot save their state.
+ */
 static bool try_features(uint32_t features, struct workspace *workspace, const char **failed)
 {
     XSTATE_SAVE save;
