@@ -94,6 +94,18 @@ int udp_send(struct udp_socket *socket, const struct iovec *iov, unsigned iov_co
     return udp_edge->send(socket, iov, iov_count, segment, to, local, ifindex);
 }
 
+int udp_send_segments(struct udp_socket *socket, const struct iovec *iov, unsigned iov_count,
+                      uint32_t segment, const struct udp_address *to, const struct udp_address *local,
+                      uint32_t ifindex)
+{
+    return udp_edge->send_segments(socket, iov, iov_count, segment, to, local, ifindex);
+}
+
+unsigned udp_offloads(const struct udp_socket *socket)
+{
+    return udp_edge->offloads(socket);
+}
+
 void udp_want_write(struct udp_socket *socket, void (*writable)(void *context), void *context)
 {
     udp_edge->want_write(socket, writable, context);

@@ -73,6 +73,16 @@ int udp_set_mark(uint32_t mark); /* SO_MARK of all sockets, present and future *
  * -errno. Any thread. */
 int udp_send(struct udp_socket *socket, const struct iovec *iov, unsigned iov_count, uint32_t segment,
              const struct udp_address *to, const struct udp_address *local, uint32_t ifindex);
+/* The same with a segment size that the caller was told to give: it is kept or refused, -EMSGSIZE when a
+ * segment does not fit into the path, where udp_send() would send one by one.  At most UDP_SEGMENTS_MAX
+ * segments. */
+int udp_send_segments(struct udp_socket *socket, const struct iovec *iov, unsigned iov_count,
+                      uint32_t segment, const struct udp_address *to, const struct udp_address *local,
+                      uint32_t ifindex);
+#define UDP_SEGMENTS_MAX 64u /* older kernels' UDP_MAX_SEGMENTS */
+/* Which of these the system below does itself. */
+enum { UDP_OFFLOAD_SEND = 1, UDP_OFFLOAD_RECEIVE = 2 };
+unsigned udp_offloads(const struct udp_socket *socket);
 /* One call of `writable(context)` on the loop thread when the socket can take more. */
 void udp_want_write(struct udp_socket *socket, void (*writable)(void *context), void *context);
 

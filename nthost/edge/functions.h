@@ -27,6 +27,10 @@ struct udp_functions {
     int (*set_mark)(uint32_t mark);
     int (*send)(struct udp_socket *socket, const struct iovec *iov, unsigned iov_count, uint32_t segment,
                 const struct udp_address *to, const struct udp_address *local, uint32_t ifindex);
+    int (*send_segments)(struct udp_socket *socket, const struct iovec *iov, unsigned iov_count,
+                         uint32_t segment, const struct udp_address *to, const struct udp_address *local,
+                         uint32_t ifindex);
+    unsigned (*offloads)(const struct udp_socket *socket);
     void (*want_write)(struct udp_socket *socket, void (*writable)(void *context), void *context);
 };
 

@@ -23,7 +23,6 @@
 #define SEND_BUFFER_BYTES    (4 << 20)
 #define RECEIVE_BUFFER_BYTES (8 << 20)
 #define READ_BURST_BYTES     16384
-#define MAX_SEGMENTS         64u /* UDP_MAX_SEGMENTS of older kernels */
 
 /* Structs of closed sockets are recycled, never freed: an event that the loop had already fetched when the
  * socket was removed finds a valid struct, and at worst reads an empty socket. */
@@ -32,6 +31,7 @@ struct udp_socket {
     int fd;                  /* -1: closed */
     uint8_t family;
     bool bound;
+    bool coalesces;            /* UDP_GRO is on */
     bool no_segmentation;      /* the device below refused UDP_SEGMENT altogether */
     uint32_t largest_segment;  /* segments above this were refused (path MTU); fall back to single sends */
     pthread_mutex_t receiving; /* held while `receive` runs */
@@ -238,7 +238,7 @@ static void set_buffer(int fd, int forced, int plain, int bytes)
         set_flag(fd, SOL_SOCKET, plain, bytes);
 }
 
-static int configure(int fd, uint8_t family, bool coalesce)
+static int configure(int fd, uint8_t family, bool coalesce, bool *coalesces)
 {
     int error;
 
@@ -255,8 +255,8 @@ static int configure(int fd, uint8_t family, bool coalesce)
         return error;
     set_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, SEND_BUFFER_BYTES);
     set_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, RECEIVE_BUFFER_BYTES);
-    if (coalesce)
-        set_flag(fd, IPPROTO_UDP, UDP_GRO, 1); /* older kernels: single datagrams, nothing else changes */
+    /* older kernels: single datagrams, nothing else changes */
+    *coalesces = coalesce && set_flag(fd, IPPROTO_UDP, UDP_GRO, 1) == 0;
     return 0;
 }
 
@@ -264,6 +264,7 @@ static int linux_udp_open(uint8_t family, bool coalesce, udp_receive *receive, v
                           struct udp_socket **out)
 {
     struct udp_socket *udp;
+    bool coalesces;
     int fd, error;
 
     *out = NULL;
@@ -272,7 +273,7 @@ static int linux_udp_open(uint8_t family, bool coalesce, udp_receive *receive, v
     fd = socket(family == 4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
-    error = configure(fd, family, coalesce);
+    error = configure(fd, family, coalesce, &coalesces);
     if (error) {
         close(fd);
         return error;
@@ -294,6 +295,7 @@ static int linux_udp_open(uint8_t family, bool coalesce, udp_receive *receive, v
     }
     udp->family = family;
     udp->bound = false;
+    udp->coalesces = coalesces;
     udp->no_segmentation = false;
     udp->largest_segment = UINT32_MAX;
     udp->writable = NULL;
@@ -487,9 +489,10 @@ static int send_singly(struct udp_socket *socket, struct msghdr message, const s
     return 0;
 }
 
-static int linux_udp_send(struct udp_socket *socket, const struct iovec *iov, unsigned iov_count,
-                          uint32_t segment, const struct udp_address *to, const struct udp_address *local,
-                          uint32_t ifindex)
+/* `kept`: the segment size is the caller's wish, and a path that does not take it refuses it. */
+static int send_run(struct udp_socket *socket, const struct iovec *iov, unsigned iov_count, uint32_t segment,
+                    bool kept, const struct udp_address *to, const struct udp_address *local,
+                    uint32_t ifindex)
 {
     struct sockaddr_storage address;
     struct send_control control = {.length = 0};
@@ -510,8 +513,8 @@ static int linux_udp_send(struct udp_socket *socket, const struct iovec *iov, un
         return send_once(socket, &message);
 
     if (!__atomic_load_n(&socket->no_segmentation, __ATOMIC_RELAXED) &&
-        segment <= __atomic_load_n(&socket->largest_segment, __ATOMIC_RELAXED) &&
-        total <= (size_t)segment * MAX_SEGMENTS) {
+        (kept || segment <= __atomic_load_n(&socket->largest_segment, __ATOMIC_RELAXED)) &&
+        total <= (size_t)segment * UDP_SEGMENTS_MAX) {
         uint16_t size = (uint16_t)segment;
 
         put_control(&control, IPPROTO_UDP, UDP_SEGMENT, &size, sizeof size);
@@ -520,6 +523,8 @@ static int linux_udp_send(struct udp_socket *socket, const struct iovec *iov, un
         error = send_once(socket, &message);
         if (error != -EIO && error != -EINVAL && error != -EMSGSIZE && error != -EOPNOTSUPP)
             return error;
+        if (kept && (error == -EINVAL || error == -EMSGSIZE))
+            return -EMSGSIZE;
         message.msg_control = control.pktinfo_length ? control.bytes : NULL;
         message.msg_controllen = control.pktinfo_length;
         int single = send_singly(socket, message, iov, iov_count, total, segment);
@@ -532,6 +537,29 @@ static int linux_udp_send(struct udp_socket *socket, const struct iovec *iov, un
         return single;
     }
     return send_singly(socket, message, iov, iov_count, total, segment);
+}
+
+static int linux_udp_send(struct udp_socket *socket, const struct iovec *iov, unsigned iov_count,
+                          uint32_t segment, const struct udp_address *to, const struct udp_address *local,
+                          uint32_t ifindex)
+{
+    return send_run(socket, iov, iov_count, segment, false, to, local, ifindex);
+}
+
+static int linux_udp_send_segments(struct udp_socket *socket, const struct iovec *iov, unsigned iov_count,
+                                   uint32_t segment, const struct udp_address *to,
+                                   const struct udp_address *local, uint32_t ifindex)
+{
+    return send_run(socket, iov, iov_count, segment, true, to, local, ifindex);
+}
+
+static unsigned linux_udp_offloads(const struct udp_socket *socket)
+{
+    int size;
+    socklen_t length = sizeof size;
+    bool sends = getsockopt(socket->fd, IPPROTO_UDP, UDP_SEGMENT, &size, &length) == 0;
+
+    return (sends ? UDP_OFFLOAD_SEND : 0) | (socket->coalesces ? UDP_OFFLOAD_RECEIVE : 0);
 }
 
 static void linux_udp_want_write(struct udp_socket *socket, void (*writable)(void *context), void *context)
@@ -556,5 +584,7 @@ const struct udp_functions linux_udp = {
     .close = linux_udp_close,
     .set_mark = linux_udp_set_mark,
     .send = linux_udp_send,
+    .send_segments = linux_udp_send_segments,
+    .offloads = linux_udp_offloads,
     .want_write = linux_udp_want_write,
 };

@@ -68,6 +68,7 @@ static bool any_nonzero(const uint8_t *bytes, size_t length)
 NTSTATUS wsk_control_parse(uint8_t family, const void *control, uint32_t length, struct send_target *target)
 {
     const uint8_t *at = control, *pktinfo = NULL;
+    bool segmented = false;
     const int32_t level = family == 4 ? LEVEL_IP : IPPROTO_IPV6;
     const size_t info_bytes = family == 4 ? sizeof(IN_PKTINFO) : sizeof(IN6_PKTINFO);
     uint32_t left = length, headers = 0, pktinfo_index = 0;
@@ -85,12 +86,23 @@ NTSTATUS wsk_control_parse(uint8_t family, const void *control, uint32_t length,
         if (header.cmsg_level == level && header.cmsg_type == IP_PKTINFO) {
             if (header.cmsg_len < WSA_CMSG_LEN(info_bytes))
                 return malformed("PKTINFO is too short", length);
+            if (pktinfo)
+                return malformed("PKTINFO twice", length);
             pktinfo = (const uint8_t *)WSA_CMSG_DATA(at);
             pktinfo_index = headers;
         } else if (header.cmsg_level == IPPROTO_UDP && header.cmsg_type == UDP_SEND_MSG_SIZE) {
-            if (header.cmsg_len < WSA_CMSG_LEN(sizeof(uint32_t)))
-                return malformed("UDP_SEND_MSG_SIZE is too short", length);
+            if (!target->segments)
+                return STATUS_INVALID_PARAMETER; /* a system that does not know it */
+            if (header.cmsg_len != WSA_CMSG_LEN(sizeof(uint32_t)))
+                return malformed("UDP_SEND_MSG_SIZE is a ULONG", length);
+            if (segmented)
+                return malformed("UDP_SEND_MSG_SIZE twice", length);
+            segmented = true;
             memcpy(&target->segment, WSA_CMSG_DATA(at), sizeof target->segment);
+            if (target->segment > WSK_MESSAGE_MAX_BYTES)
+                return malformed("UDP_SEND_MSG_SIZE is larger than any datagram", length);
+        } else if (header.cmsg_level == IPPROTO_UDP) {
+            return malformed("IPPROTO_UDP has no other control message for a send", length);
         }
         headers++;
         at += step;
@@ -113,6 +125,20 @@ NTSTATUS wsk_control_parse(uint8_t family, const void *control, uint32_t length,
     memcpy(&target->ifindex, pktinfo + address_bytes, sizeof target->ifindex);
     target->has_local = any_nonzero(target->local.bytes, address_bytes);
     return STATUS_SUCCESS;
+}
+
+/* IPPROTO_UDP socket options: "The size of all but the last message can be found in the UDP_COALESCED_INFO
+ * control message". */
+uint32_t wsk_control_coalesced(uint32_t segment, void *out)
+{
+    CMSGHDR *header = out;
+
+    memset(out, 0, WSA_CMSG_SPACE(sizeof segment));
+    header->cmsg_len = WSA_CMSG_LEN(sizeof segment);
+    header->cmsg_level = IPPROTO_UDP;
+    header->cmsg_type = UDP_COALESCED_INFO;
+    memcpy(WSA_CMSG_DATA(header), &segment, sizeof segment);
+    return (uint32_t)WSA_CMSG_SPACE(sizeof segment);
 }
 
 uint32_t wsk_control_pktinfo(const struct udp_datagram *datagram, uint8_t family, void *out)

@@ -9,10 +9,11 @@
 #include "sched/sched.h"
 #include "verify/verify.h"
 
-#define WSK_SOCKET_MAGIC  0x6b63736bu
-#define LEVEL_IP          0 /* IPPROTO_IP */
-#define WSK_VERSION_1_0   MAKE_WSK_VERSION(1, 0)
-#define CONTROL_MAX_BYTES 512u
+#define WSK_SOCKET_MAGIC      0x6b63736bu
+#define LEVEL_IP              0 /* IPPROTO_IP */
+#define WSK_VERSION_1_0       MAKE_WSK_VERSION(1, 0)
+#define CONTROL_MAX_BYTES     512u
+#define WSK_MESSAGE_MAX_BYTES 65535u /* also the largest value of the UDP options */
 
 struct wsk_client { /* one WskRegister */
     uint32_t magic;
@@ -28,7 +29,8 @@ struct send_target {
     struct udp_address local;
     bool has_local;
     uint32_t ifindex;
-    uint32_t segment; /* UDP_SEND_MSG_SIZE, 0 = none */
+    bool segments;    /* UDP_SEND_MSG_SIZE is known here */
+    uint32_t segment; /* its value, 0 = none */
 };
 
 struct pending_send {
@@ -38,6 +40,7 @@ struct pending_send {
     struct send_target target;
     WSK_BUF_LIST single; /* WskSendTo */
     WSK_BUF_LIST *rest;  /* the caller's list; stays valid until the IRP completes */
+    SIZE_T skip;         /* of the first message, which is cut into segments: so much of it is sent */
     SIZE_T sent_bytes;
     NTSTATUS status;
 };
@@ -50,7 +53,10 @@ struct wsk_socket {
     bool lost;               /* taken away by the system */
     struct wsk_socket *next; /* of all open ones */
     bool deliver_pktinfo;
-    bool events; /* WskReceiveFromEvent enabled */
+    uint32_t offloads;      /* WSK_UDP_*: what its system offers, and how it fails */
+    uint32_t send_segment;  /* UDP_SEND_MSG_SIZE, 0 = off */
+    uint32_t coalesced_max; /* UDP_RECV_MAX_COALESCED_SIZE, 0 = off */
+    bool events;            /* WskReceiveFromEvent enabled */
     bool static_events;
     bool has_remote, has_sendto;
     struct udp_address remote, sendto;
@@ -89,8 +95,28 @@ bool wsk_address_from(uint8_t family, const SOCKADDR *in, struct udp_address *ou
 size_t wsk_address_to(const struct udp_address *in, void *out);
 /* Reads a send's control data: STATUS_INVALID_PARAMETER when it is malformed. */
 NTSTATUS wsk_control_parse(uint8_t family, const void *control, uint32_t length, struct send_target *target);
-/* Writes IP_PKTINFO / IPV6_PKTINFO; returns bytes (padded). `out` has room for 64. */
+/* Writes IP_PKTINFO / IPV6_PKTINFO; returns bytes (padded). `out` has room for 40. */
 uint32_t wsk_control_pktinfo(const struct udp_datagram *datagram, uint8_t family, void *out);
+/* Writes UDP_COALESCED_INFO; returns bytes (padded), 24 at most. */
+uint32_t wsk_control_coalesced(uint32_t segment, void *out);
+
+/* ---- UDP segmentation and coalescing (wsk_offload.c) ---- */
+enum {
+    WSK_UDP_SEND = 1 << 0,
+    WSK_UDP_RECEIVE = 1 << 1,
+    /* The system is broken, for tests of what a driver does then (wsk_offload.c): */
+    WSK_UDP_SEND_FAILS = 1 << 2, /* the option can be set, segmented sends are refused */
+    WSK_UDP_UNMARKED = 1 << 3,   /* coalesced datagrams come without their control message */
+    WSK_UDP_ABSURD = 1 << 4,     /* ... or with a size that cannot be */
+};
+uint32_t wsk_udp_offloads(const struct udp_socket *udp);
+/* Level IPPROTO_UDP. */
+NTSTATUS wsk_udp_set(struct wsk_socket *socket, ULONG option, SIZE_T size, const void *buffer);
+NTSTATUS wsk_udp_get(const struct wsk_socket *socket, ULONG option, SIZE_T size, void *buffer,
+                     SIZE_T *returned);
+/* The size that is told of a coalesced datagram of `length` bytes; false: nothing is told. */
+bool wsk_udp_coalesced_size(const struct wsk_socket *socket, uint32_t segment, uint32_t length,
+                            uint32_t *told);
 
 /* ---- data (wsk_send.c, wsk_receive.c) ---- */
 WSK_SEND_TO wsk_send_to;

@@ -1,7 +1,8 @@
 /* Received datagrams.  A burst of coalesced runs becomes one chain of WSK_DATAGRAM_INDICATIONs in one call of
- * WskReceiveFromEvent.  Indications, MDLs, control data and addresses lie in the receive buffer's own space;
- * datagrams of a run share MDL, control data and address.  The buffer goes back when its last datagram is
- * released.  Verify mode gives every datagram memory of its own, split and poisoned. */
+ * WskReceiveFromEvent: one for a run where UDP_RECV_MAX_COALESCED_SIZE says so, else one for each datagram.
+ * Indications, MDLs, control data and addresses lie in the receive buffer's own space; datagrams of a run
+ * share MDL, control data and address.  The buffer goes back when its last datagram is released.  Verify mode
+ * gives every datagram memory of its own, split and poisoned. */
 #include "ndis/strict_memory.h"
 #include "nt/mm.h"
 #include "wsk_internal.h"
@@ -53,37 +54,52 @@ static void message_prepare(struct message_space *message, const struct udp_data
     wsk_address_to(&datagram->from, &message->from);
 }
 
+/* How many bytes of a run, of which `left` are left, go into one indication. */
+static uint32_t unit_bytes(uint32_t maximum, const struct udp_datagram *datagram, uint32_t left)
+{
+    uint32_t unit = datagram->segment;
+
+    if (unit == 0)
+        return left;
+    if (maximum > unit) /* whole datagrams of the run; a single one may be larger than the maximum */
+        unit = maximum - maximum % unit;
+    return unit < left ? unit : left;
+}
+
 /* Builds the chain; returns how many datagrams are in it. */
 static uint32_t build(struct wsk_socket *socket, struct buffer_space *space, struct udp_datagram *datagrams,
                       unsigned count)
 {
-    uint32_t total = 0;
+    uint32_t total = 0, maximum = __atomic_load_n(&socket->coalesced_max, __ATOMIC_RELAXED);
 
     for (unsigned i = 0; i < count && i < MESSAGES_MAX; i++) {
         struct udp_datagram *datagram = &datagrams[i];
         struct message_space *message = &space->messages[i];
-        uint32_t step = datagram->segment ? datagram->segment : datagram->length;
-        uint32_t offset = 0, control_bytes = 0;
+        uint32_t offset = 0, control_bytes = 0, coalesced_bytes = 0, size;
 
         message_prepare(message, datagram);
         if (socket->deliver_pktinfo)
             control_bytes = wsk_control_pktinfo(datagram, socket->family, message->control);
+        if (maximum && datagram->segment &&
+            wsk_udp_coalesced_size(socket, datagram->segment, datagram->length, &size))
+            coalesced_bytes = wsk_control_coalesced(size, message->control + control_bytes);
         do {
             struct indication *indication = &space->indications[total];
-            uint32_t left = datagram->length - offset;
+            uint32_t bytes = unit_bytes(maximum, datagram, datagram->length - offset);
+            uint32_t told = control_bytes + (bytes > datagram->segment ? coalesced_bytes : 0);
 
             if (total == INDICATIONS_MAX)
                 break;
             indication->public = (WSK_DATAGRAM_INDICATION){
                 .Next = &space->indications[total + 1].public,
-                .Buffer = {&message->mdl, offset, left < step ? left : step},
-                .ControlInfo = control_bytes ? (CMSGHDR *)message->control : NULL,
-                .ControlInfoLength = control_bytes,
+                .Buffer = {&message->mdl, offset, bytes},
+                .ControlInfo = told ? (CMSGHDR *)message->control : NULL,
+                .ControlInfoLength = told,
                 .RemoteAddress = (SOCKADDR *)&message->from,
             };
             indication->space = space;
             total++;
-            offset += step;
+            offset += bytes;
         } while (offset < datagram->length);
     }
     if (total)
@@ -177,6 +193,7 @@ static struct strict_datagram *strict_make(struct wsk_socket *socket, const stru
         strict_allocate(guarded, sizeof *d, 16, "datagram", RULE_WSK_DATAGRAM_RELEASE);
     uint32_t front = dice_chance(2) ? dice_below(64) : 0;
     uint32_t first = length > 1 && dice_chance(3) ? 1 + dice_below(length - 1) : length;
+    uint32_t size;
 
     if (!d)
         return NULL;
@@ -195,6 +212,11 @@ static struct strict_datagram *strict_make(struct wsk_socket *socket, const stru
     d->public.RemoteAddress = (SOCKADDR *)&d->from;
     if (socket->deliver_pktinfo) {
         d->public.ControlInfoLength = wsk_control_pktinfo(datagram, socket->family, d->control);
+        d->public.ControlInfo = (CMSGHDR *)d->control;
+    }
+    if (datagram->segment && length > datagram->segment &&
+        wsk_udp_coalesced_size(socket, datagram->segment, length, &size)) {
+        d->public.ControlInfoLength += wsk_control_coalesced(size, d->control + d->public.ControlInfoLength);
         d->public.ControlInfo = (CMSGHDR *)d->control;
     }
     return d;
@@ -234,17 +256,18 @@ static void deliver_strict(struct wsk_socket *socket, struct udp_datagram *datag
 
     for (unsigned i = 0; i < count; i++) {
         const struct udp_datagram *datagram = &datagrams[i];
-        uint32_t step = datagram->segment ? datagram->segment : datagram->length;
         uint32_t offset = 0;
 
         do {
-            uint32_t left = datagram->length - offset;
-            struct strict_datagram *d =
-                strict_make(socket, datagram, datagram->data + offset, left < step ? left : step);
+            /* A run comes in parts of any length that the option allows. */
+            uint32_t maximum = __atomic_load_n(&socket->coalesced_max, __ATOMIC_RELAXED);
+            uint32_t bytes =
+                unit_bytes(maximum ? dice_below(maximum + 1) : 0, datagram, datagram->length - offset);
+            struct strict_datagram *d = strict_make(socket, datagram, datagram->data + offset, bytes);
 
             if (d)
                 list[filled++] = d;
-            offset += step;
+            offset += bytes;
             if (filled == 32 || (filled > 0 && dice_chance(8))) {
                 strict_indicate(socket, list, filled);
                 filled = 0;

@@ -1,6 +1,7 @@
-/* WskSendTo and WskSendMessages.  A chain of messages is walked once: runs of equal-sized messages (plus one
- * shorter last) become one segmented system call, with vectors straight into the caller's MDLs.  A full
- * socket leaves the IRP pending until it is writable, which is the back-pressure that a driver sees. */
+/* WskSendTo and WskSendMessages.  A chain of messages is walked once: what can go out as one segmented system
+ * call does, with vectors straight into the caller's MDLs: a message that UDP_SEND_MSG_SIZE cuts, and runs of
+ * equal-sized messages (plus one shorter last).  A full socket leaves the IRP pending until it is writable,
+ * which is the back-pressure that a driver sees. */
 #include "nt/io.h"
 #include "nt/mm.h"
 #include "wsk_internal.h"
@@ -10,16 +11,15 @@
 #include <string.h>
 
 #define RUN_PIECES     512u
-#define RUN_SEGMENTS   64u
 #define RUN_BYTES_IPV4 65507u /* 65535 - 20 - 8 */
 #define RUN_BYTES_IPV6 65487u /* 65535 - 40 - 8: the kernel counts the IPv6 header into a super-packet */
 
-/* Adds the bytes of `buffer` to the vector. Returns pieces added, 0 if they do not fit in `room`, -1 if the
- * MDL chain is shorter than the buffer says or cannot be mapped. */
-static int buffer_pieces(const WSK_BUF *buffer, struct iovec *iov, unsigned room)
+/* Adds `left` bytes of `buffer`, from `skip` on, to the vector. Returns pieces added, 0 if they do not fit in
+ * `room`, -1 if the MDL chain is shorter than the buffer says or cannot be mapped. */
+static int buffer_pieces(const WSK_BUF *buffer, SIZE_T skip, SIZE_T left, struct iovec *iov, unsigned room)
 {
     MDL *mdl = buffer->Mdl;
-    SIZE_T offset = buffer->Offset, left = buffer->Length;
+    SIZE_T offset = buffer->Offset + skip;
     unsigned count = 0;
 
     while (left > 0) {
@@ -51,37 +51,66 @@ static int buffer_pieces(const WSK_BUF *buffer, struct iovec *iov, unsigned room
 
 struct run {
     struct iovec iov[RUN_PIECES];
-    unsigned pieces, messages;
+    unsigned pieces, segments;
     SIZE_T size, bytes;
-    WSK_BUF_LIST *next; /* first message behind the run */
+    bool cut;           /* it has more than one segment of one message */
+    WSK_BUF_LIST *next; /* what comes behind the run: this message, less `skip` bytes of it */
+    SIZE_T skip;
 };
 
-/* Collects the run that starts at `list`. False: its first message cannot be read. */
-static bool run_collect(struct run *run, WSK_BUF_LIST *list, SIZE_T limit)
+/* Adds as much of the message as goes into the run, at least one segment of size `run->size`. Segments added;
+ * -1: it cannot be read. */
+static int run_add(struct run *run, WSK_BUF_LIST *message, SIZE_T skip, SIZE_T limit)
 {
-    int pieces = buffer_pieces(&list->Buffer, run->iov, RUN_PIECES);
+    SIZE_T left = message->Buffer.Length - skip, room = limit > run->bytes ? limit - run->bytes : 0;
+    SIZE_T segments = (left + run->size - 1) / run->size;
+    int pieces;
+
+    if (segments > UDP_SEGMENTS_MAX - run->segments)
+        segments = UDP_SEGMENTS_MAX - run->segments;
+    if (segments * run->size > room && left > room)
+        segments = room / run->size;
+    if (segments == 0 && run->segments == 0)
+        segments = 1; /* larger than any datagram: the socket will say so */
+    if (segments * run->size < left)
+        left = segments * run->size;
+    if (left == 0)
+        return 0;
+    pieces = buffer_pieces(&message->Buffer, skip, left, run->iov + run->pieces, RUN_PIECES - run->pieces);
+    if (pieces <= 0)
+        return run->segments == 0 ? -1 : 0; /* the next run starts with it, and reports it if it is bad */
+    run->pieces += (unsigned)pieces;
+    run->segments += (unsigned)segments;
+    run->bytes += left;
+    run->cut |= segments > 1;
+    run->skip = skip + left;
+    run->next = message;
+    if (run->skip == message->Buffer.Length) {
+        run->next = message->Next;
+        run->skip = 0;
+    }
+    return (int)segments;
+}
+
+/* Collects the run that starts `skip` bytes into `list`; `cut`: UDP_SEND_MSG_SIZE or 0. False: its first
+ * message cannot be read. */
+static bool run_collect(struct run *run, WSK_BUF_LIST *list, SIZE_T skip, SIZE_T cut, SIZE_T limit)
+{
+    SIZE_T left = list->Buffer.Length - skip;
 
     run->next = list->Next;
-    if (pieces < 0 || (pieces == 0 && list->Buffer.Length > 0))
-        return false;
-    run->pieces = (unsigned)pieces;
-    run->messages = 1;
-    run->size = run->bytes = list->Buffer.Length;
+    run->skip = run->bytes = 0;
+    run->pieces = run->segments = 0;
+    run->cut = false;
+    run->size = cut && cut < left ? cut : left;
     if (run->size == 0)
         return true;
-    for (list = list->Next; list && run->messages < RUN_SEGMENTS; list = list->Next) {
-        SIZE_T length = list->Buffer.Length;
-
-        if (length == 0 || length > run->size || run->bytes + length > limit)
-            break;
-        pieces = buffer_pieces(&list->Buffer, run->iov + run->pieces, RUN_PIECES - run->pieces);
-        if (pieces <= 0)
-            break; /* the next run starts with it, and reports it if it is bad */
-        run->pieces += (unsigned)pieces;
-        run->messages++;
-        run->bytes += length;
-        run->next = list->Next;
-        if (length < run->size)
+    if (run_add(run, list, skip, limit) < 0)
+        return false;
+    /* More of the same, as long as everything so far is of full size and was taken whole. */
+    while (run->next && run->skip == 0 && run->bytes % run->size == 0) {
+        left = run->next->Buffer.Length;
+        if (left == 0 || (left > run->size && cut != run->size) || run_add(run, run->next, 0, limit) <= 0)
             break;
     }
     return true;
@@ -92,22 +121,23 @@ static bool run_collect(struct run *run, WSK_BUF_LIST *list, SIZE_T limit)
 static int send_rest(struct wsk_socket *socket, struct pending_send *send)
 {
     const struct send_target *target = &send->target;
+    const struct udp_address *local = target->has_local ? &target->local : NULL;
     SIZE_T limit = socket->family == 4 ? RUN_BYTES_IPV4 : RUN_BYTES_IPV6;
     struct run run;
 
     while (send->rest) {
-        uint32_t segment;
         int error;
 
-        if (!run_collect(&run, send->rest, limit)) {
-            if (send->status == STATUS_SUCCESS)
-                send->status = STATUS_INVALID_PARAMETER;
-            send->rest = run.next;
-            continue;
-        }
-        segment = target->segment && run.messages == 1 ? target->segment : (uint32_t)run.size;
-        error = udp_send(socket->udp, run.iov, run.pieces, segment, &target->to,
-                         target->has_local ? &target->local : NULL, target->ifindex);
+        if (!run_collect(&run, send->rest, send->skip, target->segment, limit))
+            error = -EINVAL;
+        else if (!run.cut)
+            error = udp_send(socket->udp, run.iov, run.pieces, (uint32_t)run.size, &target->to, local,
+                             target->ifindex);
+        else if (socket->offloads & WSK_UDP_SEND_FAILS)
+            error = -EMSGSIZE;
+        else
+            error = udp_send_segments(socket->udp, run.iov, run.pieces, (uint32_t)run.size, &target->to,
+                                      local, target->ifindex);
         if (error == -EAGAIN)
             return error;
         if (error && send->status == STATUS_SUCCESS)
@@ -115,6 +145,7 @@ static int send_rest(struct wsk_socket *socket, struct pending_send *send)
         if (!error)
             send->sent_bytes += run.bytes;
         send->rest = run.next;
+        send->skip = run.skip;
     }
     return 0;
 }
@@ -240,7 +271,9 @@ static bool prepare(struct wsk_socket *socket, struct pending_send *send, SOCKAD
     send->socket = socket;
     send->target.has_local = false;
     send->target.ifindex = 0;
-    send->target.segment = 0;
+    send->target.segments = socket->offloads & WSK_UDP_SEND;
+    send->target.segment = __atomic_load_n(&socket->send_segment, __ATOMIC_RELAXED);
+    send->skip = 0;
     if (!socket->bound) {
         *status = STATUS_INVALID_DEVICE_STATE;
         return false;

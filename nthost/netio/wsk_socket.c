@@ -123,6 +123,7 @@ NTSTATUS NTAPI wsk_socket_create(PWSK_CLIENT Client, ADDRESS_FAMILY AddressFamil
         free(socket);
         return wsk_irp_result(Irp, wsk_status_of(error), 0);
     }
+    socket->offloads = wsk_udp_offloads(socket->udp);
     spin_lock(&all_lock);
     socket->next = all;
     all = socket;
@@ -171,7 +172,7 @@ static NTSTATUS set_option(struct wsk_socket *socket, ULONG option, ULONG level,
     if (level == SOL_SOCKET && option == SO_WSK_EVENT_CALLBACK)
         return set_event_callback(socket, size, buffer);
     if (level == IPPROTO_UDP)
-        return STATUS_NOT_SUPPORTED; /* no send or receive coalescing of the driver's own yet */
+        return wsk_udp_set(socket, option, size, buffer);
     if (!read_flag(size, buffer, &value))
         return STATUS_INVALID_PARAMETER;
     if ((level == LEVEL_IP && option == IP_PKTINFO && socket->family == 4) ||
@@ -214,6 +215,7 @@ static NTSTATUS NTAPI wsk_control_socket(PWSK_SOCKET Socket, WSK_CONTROL_SOCKET_
 {
     struct wsk_socket *socket = wsk_socket_from(Socket, "WskControlSocket");
     NTSTATUS status = STATUS_NOT_SUPPORTED;
+    SIZE_T returned = 0;
 
     if (OutputSizeReturned)
         *OutputSizeReturned = 0;
@@ -225,10 +227,15 @@ static NTSTATUS NTAPI wsk_control_socket(PWSK_SOCKET Socket, WSK_CONTROL_SOCKET_
         status = socket_ioctl(socket, ControlCode, InputSize, InputBuffer);
     else if (RequestType != WskGetOption)
         status = STATUS_INVALID_PARAMETER;
-    if (!Irp)
+    else if (Level == IPPROTO_UDP)
+        status = wsk_udp_get(socket, ControlCode, OutputSize, OutputBuffer, &returned);
+    if (!Irp) {
+        if (OutputSizeReturned)
+            *OutputSizeReturned = returned;
         return status;
+    }
     wsk_irp_accept(Irp, "WskControlSocket");
-    return wsk_irp_result(Irp, status, 0);
+    return wsk_irp_result(Irp, status, returned);
 }
 
 /* ---- binding ---- */

@@ -203,6 +203,11 @@ static int memory_udp_send(struct udp_socket *socket, const struct iovec *iov, u
     return 0;
 }
 
+static unsigned memory_udp_offloads(const struct udp_socket *socket)
+{
+    return UDP_OFFLOAD_SEND | (socket->coalesce ? UDP_OFFLOAD_RECEIVE : 0);
+}
+
 const struct udp_functions memory_udp = {
     .open = memory_udp_open,
     .bind = memory_udp_bind,
@@ -210,6 +215,8 @@ const struct udp_functions memory_udp = {
     .close = memory_udp_close,
     .set_mark = memory_udp_set_mark,
     .send = memory_udp_send,
+    .send_segments = memory_udp_send,
+    .offloads = memory_udp_offloads,
     .want_write = memory_udp_want_write,
 };
 

@@ -17,15 +17,22 @@
 #define PORT_FIRST       32768u /* of those that the system picks */
 #define PORT_COUNT       28232u
 /* One in so many. */
-#define MOOD_AGAIN     64u
-#define MOOD_AT_ONCE   2u
-#define MOOD_COALESCE  2u
-#define AGAIN_DELAY_NS 2000000u
+#define MOOD_AGAIN      64u
+#define MOOD_AT_ONCE    2u
+#define MOOD_COALESCE   2u
+#define MOOD_NO_SEND    8u /* sockets of a system that does not offer it */
+#define MOOD_NO_RECEIVE 8u
+#define MOOD_NO_PATH    8u    /* sockets that refuse segments whatever they offered */
+#define MOOD_TOO_LARGE  64u   /* sends whose segments the path does not take */
+#define PATH_MINIMUM    1232u /* every path takes these: 1280 - 40 - 8 */
+#define AGAIN_DELAY_NS  2000000u
 
 struct udp_socket {
     struct udp_socket *next;
     uint8_t family;
     bool bound, closed, coalesce;
+    bool no_path;
+    unsigned offloads; /* UDP_OFFLOAD_* */
     struct sim_address local;
     udp_receive *receive;
     void *context;
@@ -205,6 +212,11 @@ static int udp_sim_open(uint8_t family, bool coalesce, udp_receive *receive, voi
     udp_buffer_set_notify(buffers_available);
     socket->family = family;
     socket->coalesce = coalesce;
+    if (!network_mood(MOOD_NO_SEND))
+        socket->offloads |= UDP_OFFLOAD_SEND;
+    if (coalesce && !network_mood(MOOD_NO_RECEIVE))
+        socket->offloads |= UDP_OFFLOAD_RECEIVE;
+    socket->no_path = network_mood(MOOD_NO_PATH);
     socket->receive = receive;
     socket->context = context;
     socket->tail = &socket->queue;
@@ -386,6 +398,20 @@ static int udp_sim_send(struct udp_socket *socket, const struct iovec *iov, unsi
     return 0;
 }
 
+static int udp_sim_send_segments(struct udp_socket *socket, const struct iovec *iov, unsigned iov_count,
+                                 uint32_t segment, const struct udp_address *to,
+                                 const struct udp_address *local, uint32_t ifindex)
+{
+    if (socket->no_path || (segment > PATH_MINIMUM && network_mood(MOOD_TOO_LARGE)))
+        return -EMSGSIZE;
+    return udp_sim_send(socket, iov, iov_count, segment, to, local, ifindex);
+}
+
+static unsigned udp_sim_offloads(const struct udp_socket *socket)
+{
+    return socket->offloads;
+}
+
 const struct udp_functions sim_udp = {
     .open = udp_sim_open,
     .bind = udp_sim_bind,
@@ -393,5 +419,7 @@ const struct udp_functions sim_udp = {
     .close = udp_sim_close,
     .set_mark = udp_sim_set_mark,
     .send = udp_sim_send,
+    .send_segments = udp_sim_send_segments,
+    .offloads = udp_sim_offloads,
     .want_write = udp_sim_want_write,
 };

@@ -19,6 +19,7 @@ void test_udp_edge(void);
 void test_tun_edge(void);
 void test_netlink_edge(void);
 void test_wsk(void);
+void test_wsk_offload(void); /* while registered (wsk_verbs.h) */
 void test_mib(void);
 void test_net_buffers(void);
 void test_adapter(void);

@@ -8,286 +8,9 @@
 #include "nt/wsk.h"
 #include "sched/sched.h"
 #include "test_network.h"
+#include "wsk_verbs.h"
 
 #include <stdlib.h>
-
-#define IN_MAX 512u
-
-static WSK_REGISTRATION registration;
-static WSK_PROVIDER_NPI npi;
-
-/* ---- requests ---- */
-
-struct request {
-    IRP *irp;
-    KEVENT done;
-    NTSTATUS status;
-    ULONG_PTR information;
-};
-
-static NTSTATUS NTAPI request_done(PDEVICE_OBJECT device, PIRP irp, PVOID context)
-{
-    struct request *request = context;
-
-    request->status = irp->IoStatus.Status;
-    request->information = irp->IoStatus.Information;
-    IoFreeIrp(irp); /* the provider may not touch it any more */
-    KeSetEvent(&request->done, 0, FALSE);
-    return STATUS_MORE_PROCESSING_REQUIRED;
-}
-
-static void request_prepare(struct request *request)
-{
-    KeInitializeEvent(&request->done, SynchronizationEvent, FALSE);
-    request->irp = IoAllocateIrp(1, FALSE);
-    IoSetCompletionRoutine(request->irp, request_done, request, TRUE, TRUE, TRUE);
-}
-
-static NTSTATUS request_wait(struct request *request)
-{
-    LARGE_INTEGER limit = {.QuadPart = -50000000};
-
-    CHECK(KeWaitForSingleObject(&request->done, Executive, KernelMode, FALSE, &limit) == STATUS_SUCCESS);
-    return request->status;
-}
-
-/* ---- what arrives ---- */
-
-struct inbox {
-    PWSK_SOCKET socket;
-    bool keep;
-    uint32_t calls, datagrams, in_chain;
-    uint64_t bytes;
-    WSK_DATAGRAM_INDICATION *kept;
-    bool wrong;
-    uint16_t from_port;
-    uint32_t ifindex;
-    uint8_t to[16];
-    uint32_t size;
-    KIRQL irql;
-};
-
-/* Reads across MDLs as a driver has to. */
-static uint8_t byte_at(const WSK_BUF *buffer, SIZE_T at)
-{
-    MDL *mdl = buffer->Mdl;
-
-    at += buffer->Offset;
-    while (at >= mdl->ByteCount) {
-        at -= mdl->ByteCount;
-        mdl = mdl->Next;
-    }
-    return ((uint8_t *)MmGetSystemAddressForMdlSafe(mdl, NormalPagePriority))[at];
-}
-
-static NTSTATUS NTAPI on_receive(PVOID context, ULONG flags, PWSK_DATAGRAM_INDICATION chain)
-{
-    struct inbox *inbox = context;
-    uint32_t length = 0;
-
-    inbox->calls++;
-    inbox->irql = KeGetCurrentIrql();
-    if (((flags & WSK_FLAG_AT_DISPATCH_LEVEL) != 0) != (inbox->irql == 2))
-        inbox->wrong = true;
-    for (WSK_DATAGRAM_INDICATION *d = chain; d; d = d->Next) {
-        uint32_t number = inbox->datagrams;
-
-        for (SIZE_T i = 0; i < d->Buffer.Length; i += 13)
-            if (byte_at(&d->Buffer, i) != (uint8_t)(number * 31 + i))
-                inbox->wrong = true;
-        inbox->bytes += d->Buffer.Length;
-        inbox->datagrams++;
-        length++;
-        inbox->from_port = ((SOCKADDR_IN *)d->RemoteAddress)->sin_port;
-        if (d->ControlInfoLength >= sizeof(CMSGHDR) && d->ControlInfo->cmsg_type == IP_PKTINFO) {
-            bool v4 = d->ControlInfo->cmsg_level == 0;
-            const uint8_t *data = WSA_CMSG_DATA(d->ControlInfo);
-
-            memcpy(inbox->to, data, v4 ? 4 : 16);
-            memcpy(&inbox->ifindex, data + (v4 ? 4 : 16), 4);
-        }
-        if (!d->Next && inbox->keep) {
-            d->Next = inbox->kept; /* the client may use Next */
-            inbox->kept = chain;
-            break;
-        }
-    }
-    if (length > inbox->in_chain)
-        inbox->in_chain = length;
-    return inbox->keep ? STATUS_PENDING : STATUS_SUCCESS;
-}
-
-static const WSK_CLIENT_DATAGRAM_DISPATCH dispatch = {.WskReceiveFromEvent = on_receive};
-
-static const WSK_PROVIDER_DATAGRAM_DISPATCH *verbs(PWSK_SOCKET socket)
-{
-    return socket->Dispatch;
-}
-
-struct arrival {
-    struct inbox *inbox;
-    uint32_t datagrams;
-};
-
-static bool arrived(void *context)
-{
-    const struct arrival *a = context;
-
-    return __atomic_load_n(&a->inbox->datagrams, __ATOMIC_ACQUIRE) >= a->datagrams;
-}
-
-static bool wait_datagrams(struct inbox *inbox, uint32_t count)
-{
-    struct arrival a = {inbox, count};
-
-    return side_wait(arrived, &a, 4000);
-}
-
-/* ---- verbs as a driver writes them ---- */
-
-static PWSK_SOCKET open_socket(ADDRESS_FAMILY family, struct inbox *inbox)
-{
-    struct request request;
-
-    request_prepare(&request);
-    npi.Dispatch->WskSocket(npi.Client, family, SOCK_DGRAM, IPPROTO_UDP, WSK_FLAG_DATAGRAM_SOCKET, inbox,
-                            &dispatch, NULL, NULL, NULL, request.irp);
-    CHECK(request_wait(&request) == STATUS_SUCCESS && request.information != 0);
-    return (PWSK_SOCKET)request.information;
-}
-
-static NTSTATUS set_option(PWSK_SOCKET socket, ULONG level, ULONG option, ULONG value)
-{
-    struct request request;
-
-    request_prepare(&request);
-    verbs(socket)->WskControlSocket(socket, WskSetOption, option, level, sizeof value, &value, 0, NULL, NULL,
-                                    request.irp);
-    return request_wait(&request);
-}
-
-static NTSTATUS bind_socket(PWSK_SOCKET socket, ADDRESS_FAMILY family, USHORT port)
-{
-    SOCKADDR_INET any = {0};
-    struct request request;
-
-    any.si_family = family;
-    any.Ipv4.sin_port = port;
-    request_prepare(&request);
-    verbs(socket)->WskBind(socket, (SOCKADDR *)&any, 0, request.irp);
-    memset(&any, 0xff, sizeof any);
-    return request_wait(&request);
-}
-
-static USHORT local_port(PWSK_SOCKET socket)
-{
-    SOCKADDR_INET local = {0};
-    struct request request;
-
-    request_prepare(&request);
-    verbs(socket)->WskGetLocalAddress(socket, (SOCKADDR *)&local, request.irp);
-    CHECK(request_wait(&request) == STATUS_SUCCESS);
-    return local.Ipv4.sin_port;
-}
-
-static NTSTATUS close_socket(PWSK_SOCKET socket)
-{
-    struct request request;
-
-    request_prepare(&request);
-    verbs(socket)->WskCloseSocket(socket, request.irp);
-    return request_wait(&request);
-}
-
-static USHORT swap16(uint32_t v)
-{
-    return (USHORT)(v << 8 | v >> 8);
-}
-
-static SOCKADDR_INET loopback(ADDRESS_FAMILY family, USHORT port)
-{
-    SOCKADDR_INET address = {0};
-
-    address.si_family = family;
-    address.Ipv4.sin_port = port;
-    if (family == AF_INET)
-        address.Ipv4.sin_addr.S_un.S_addr = 0x0100007f;
-    else
-        address.Ipv6.sin6_addr.u.Byte[15] = 1;
-    return address;
-}
-
-struct control { /* PKTINFO and the second, empty header */
-    _Alignas(8) uint8_t bytes[80];
-    ULONG length;
-};
-
-static struct control pktinfo(ADDRESS_FAMILY family, const void *address, ULONG ifindex, bool second)
-{
-    struct control control = {.length = 0};
-    CMSGHDR *header = (CMSGHDR *)control.bytes;
-    bool v4 = family == AF_INET;
-    SIZE_T bytes = v4 ? sizeof(IN_PKTINFO) : sizeof(IN6_PKTINFO);
-
-    header->cmsg_len = WSA_CMSG_LEN(bytes);
-    header->cmsg_level = v4 ? 0 : IPPROTO_IPV6;
-    header->cmsg_type = IP_PKTINFO;
-    memcpy(WSA_CMSG_DATA(header), address, v4 ? 4 : 16);
-    memcpy(WSA_CMSG_DATA(header) + (v4 ? 4 : 16), &ifindex, 4);
-    control.length = (ULONG)WSA_CMSG_SPACE(bytes);
-    if (second) {
-        header = (CMSGHDR *)(control.bytes + control.length);
-        header->cmsg_len = WSA_CMSG_LEN(0);
-        header->cmsg_level = v4 ? 0 : IPPROTO_IPV6;
-        header->cmsg_type = v4 ? IP_OPTIONS : IPV6_RTHDR;
-        control.length += (ULONG)WSA_CMSG_SPACE(0);
-    }
-    return control;
-}
-
-struct messages { /* a WSK_BUF_LIST over one buffer per message, the last shorter */
-    WSK_BUF_LIST list[IN_MAX];
-    MDL *mdl[IN_MAX];
-    uint8_t *data;
-    uint32_t count;
-};
-
-static void messages_make(struct messages *m, uint32_t size, uint32_t count, uint32_t last)
-{
-    m->data = malloc((size_t)size * count);
-    m->count = count;
-    for (uint32_t i = 0; i < count; i++) {
-        uint8_t *at = m->data + (size_t)size * i;
-        uint32_t bytes = i + 1 == count ? last : size;
-
-        for (uint32_t k = 0; k < bytes; k++)
-            at[k] = (uint8_t)(i * 31 + k);
-        m->mdl[i] = IoAllocateMdl(at, bytes, FALSE, FALSE, NULL);
-        MmBuildMdlForNonPagedPool(m->mdl[i]);
-        m->list[i] = (WSK_BUF_LIST){i + 1 < count ? &m->list[i + 1] : NULL, {m->mdl[i], 0, bytes}};
-    }
-}
-
-static void messages_free(struct messages *m)
-{
-    for (uint32_t i = 0; i < m->count; i++)
-        IoFreeMdl(m->mdl[i]);
-    free(m->data);
-}
-
-/* Address and control data lie on a stack that is overwritten before the request completes. */
-static NTSTATUS send_messages(PWSK_SOCKET socket, WSK_BUF_LIST *list, SOCKADDR_INET to,
-                              struct control control)
-{
-    struct request request;
-
-    request_prepare(&request);
-    verbs(socket)->WskSendMessages(socket, list, 0, (SOCKADDR *)&to, control.length,
-                                   control.length ? (CMSGHDR *)control.bytes : NULL, request.irp);
-    memset(&to, 0xee, sizeof to);
-    memset(&control, 0xee, sizeof control);
-    return request_wait(&request);
-}
 
 /* ---- tests ---- */
 
@@ -327,7 +50,6 @@ static void family_test(ADDRESS_FAMILY family)
     if (!v4)
         CHECK(set_option(a, IPPROTO_IPV6, IPV6_V6ONLY, 1) == STATUS_SUCCESS);
     CHECK(set_option(a, v4 ? 0 : IPPROTO_IPV6, IP_PKTINFO, 1) == STATUS_SUCCESS);
-    CHECK(set_option(a, IPPROTO_UDP, UDP_RECV_MAX_COALESCED_SIZE, 65536) == STATUS_NOT_SUPPORTED);
     messages_make(&m, 1200, 1, 1200);
     CHECK(send_messages(a, m.list, loopback(family, 9), none) == STATUS_INVALID_DEVICE_STATE); /* not bound */
     messages_free(&m);
@@ -465,30 +187,6 @@ static void backpressure(void)
     side_command("ip link del slow0");
 }
 
-static NTSTATUS static_events(ULONG mask)
-{
-    WSK_EVENT_CALLBACK_CONTROL events = {&NPI_WSK_INTERFACE_ID, mask};
-
-    return npi.Dispatch->WskControlClient(npi.Client, WSK_SET_STATIC_EVENT_CALLBACKS, sizeof events, &events,
-                                          0, NULL, NULL, NULL);
-}
-
-static void wsk_register(void)
-{
-    static const WSK_CLIENT_DISPATCH client_dispatch = {.Version = MAKE_WSK_VERSION(1, 0)};
-    WSK_CLIENT_NPI client = {NULL, &client_dispatch};
-
-    CHECK(WskRegister(&client, &registration) == STATUS_SUCCESS);
-    CHECK(WskCaptureProviderNPI(&registration, 1000, &npi) == STATUS_SUCCESS);
-    CHECK(static_events(WSK_EVENT_RECEIVE_FROM) == STATUS_SUCCESS);
-}
-
-static void wsk_deregister(void)
-{
-    WskReleaseProviderNPI(&registration);
-    WskDeregister(&registration);
-}
-
 void test_wsk(void)
 {
     WSK_TRANSPORT transports[4];
@@ -509,12 +207,17 @@ void test_wsk(void)
     family_test(AF_INET);
     family_test(AF_INET6);
     backpressure();
+    test_wsk_offload();
     wsk_deregister();
     CHECK(host_count_read(HOST_SOCKET).now == 0 && host_count_read(HOST_DATAGRAM).now == 0 &&
           host_count_read(HOST_IRP_PENDING).now == 0 && host_count_read(HOST_WSK_CLIENT).now == 0);
     if (host_options.verify) { /* each of these mistakes is reported */
         CHECK(side_again("rule pktinfo", 70, "wsk-control-data"));
         CHECK(side_again("rule padding", 70, "wsk-control-data"));
+        CHECK(side_again("rule segment-twice", 70, "UDP_SEND_MSG_SIZE twice"));
+        CHECK(side_again("rule segment-short", 70, "UDP_SEND_MSG_SIZE is a ULONG"));
+        CHECK(side_again("rule segment-large", 70, "larger than any datagram"));
+        CHECK(side_again("rule pktinfo-twice", 70, "PKTINFO twice"));
         CHECK(side_again("rule release-twice", 70, "wsk-datagram-release"));
         CHECK(side_again("rule close-retained", 70, "wsk-datagram-release"));
         CHECK(side_again("rule use-closed", 70, "wsk-socket-state"));
@@ -522,6 +225,7 @@ void test_wsk(void)
         CHECK(side_again("rule no-stack", 70, "irp-stack-location"));
     }
     checks_hand_over();
+    wsk_verbs_hand_over();
 }
 
 void break_rule(const char *rule)
@@ -542,6 +246,18 @@ void break_rule(const char *rule)
     port = local_port(socket);
     if (strcmp(rule, "padding") == 0)
         control.length -= 4;
+    if (strcmp(rule, "segment-twice") == 0)
+        for (int i = 0; i < 2; i++)
+            control_add(&control, IPPROTO_UDP, UDP_SEND_MSG_SIZE, 100, 4);
+    if (strcmp(rule, "segment-short") == 0)
+        control_add(&control, IPPROTO_UDP, UDP_SEND_MSG_SIZE, 100, 2);
+    if (strcmp(rule, "segment-large") == 0)
+        control_add(&control, IPPROTO_UDP, UDP_SEND_MSG_SIZE, 65536, 4);
+    if (strcmp(rule, "pktinfo-twice") == 0) {
+        memmove(control.bytes + WSA_CMSG_SPACE(sizeof(IN_PKTINFO)), control.bytes,
+                WSA_CMSG_SPACE(sizeof(IN_PKTINFO)));
+        control.length = (ULONG)(2 * WSA_CMSG_SPACE(sizeof(IN_PKTINFO)));
+    }
     messages_make(&m, 100, 3, 100);
     if (strcmp(rule, "no-stack") == 0) {
         struct request request;
