@@ -311,6 +311,7 @@ void api_fill(struct sim *sim)
         .inject = sim_inject,
         .path = sim_path,
         .tap = sim_tap,
+        .segments_refused_ns = sim_segments_refused_ns,
         .memory_search = sim_memory_search,
         .pool_bytes = sim_pool_bytes,
         .pool_bytes_peak = sim_pool_bytes_peak,

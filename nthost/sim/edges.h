@@ -24,6 +24,7 @@ void sim_inject(const struct sim_address *from, const struct sim_address *to, co
 /* `to` NULL: everything without conditions of its own. */
 void sim_path(const struct sim_address *to, const struct sim_path *conditions);
 void sim_tap(sim_datagram_callback *callback, void *context);
+uint64_t sim_segments_refused_ns(void);
 
 /* What became of the datagrams. */
 struct sim_network_counts {
@@ -33,6 +34,8 @@ struct sim_network_counts {
     uint64_t unreachable; /* nobody there */
     uint64_t overflowed;  /* a bounded queue was full */
     uint64_t again;       /* sends refused with EAGAIN */
+    uint64_t refused;     /* segmented sends refused with EMSGSIZE */
+    uint64_t refused_ns;  /* when that was last */
     uint64_t runs;        /* received datagrams that were given as coalesced runs, per run */
 };
 struct sim_network_counts sim_network_counts(void);

@@ -383,6 +383,11 @@ void sim_translate(uint16_t port, const struct sim_address *outside)
     }
 }
 
+uint64_t sim_segments_refused_ns(void)
+{
+    return network_counts.refused_ns;
+}
+
 void sim_tap(sim_datagram_callback *callback, void *context)
 {
     tap_callback = callback;

@@ -115,6 +115,8 @@ struct sim {
      * default. */
     void (*path)(const struct sim_address *to, const struct sim_path *conditions);
     void (*tap)(sim_datagram_callback *callback, void *context); /* sees every datagram of the driver */
+    /* When the network last refused a segmented send, of which parts may come again, and late; 0: never. */
+    uint64_t (*segments_refused_ns)(void);
 
     /* ---- checking ---- */
     /* Searches all pool memory (freed included), the driver's data and the stacks of its threads. */

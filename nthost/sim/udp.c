@@ -22,8 +22,8 @@
 #define MOOD_COALESCE   2u
 #define MOOD_NO_SEND    8u /* sockets of a system that does not offer it */
 #define MOOD_NO_RECEIVE 8u
-#define MOOD_NO_PATH    8u    /* sockets that refuse segments whatever they offered */
-#define MOOD_TOO_LARGE  64u   /* sends whose segments the path does not take */
+#define MOOD_NO_PATH    16u   /* sockets that refuse segments whatever they offered */
+#define MOOD_TOO_LARGE  512u  /* sends whose segments the path does not take */
 #define PATH_MINIMUM    1232u /* every path takes these: 1280 - 40 - 8 */
 #define AGAIN_DELAY_NS  2000000u
 
@@ -402,8 +402,11 @@ static int udp_sim_send_segments(struct udp_socket *socket, const struct iovec *
                                  uint32_t segment, const struct udp_address *to,
                                  const struct udp_address *local, uint32_t ifindex)
 {
-    if (socket->no_path || (segment > PATH_MINIMUM && network_mood(MOOD_TOO_LARGE)))
+    if (socket->no_path || (segment > PATH_MINIMUM && network_mood(MOOD_TOO_LARGE))) {
+        network_counts.refused++;
+        network_counts.refused_ns = sched_time_ns();
         return -EMSGSIZE;
+    }
     return udp_sim_send(socket, iov, iov_count, segment, to, local, ifindex);
 }
 

@@ -105,16 +105,19 @@ static NTSTATUS adapter_prepare(struct adapter *adapter)
 #define PASS_BUDGET_MIN_KB     16
 #define PASS_BUDGET_MAX_KB     4096
 
-static uint32_t pass_bytes_configured(struct adapter *adapter)
+static void read_keywords(struct adapter *adapter)
 {
     uint32_t kilobytes = PASS_BUDGET_DEFAULT_KB;
+    adapter->udp_segmentation = adapter->udp_coalescing = true;
     NDIS_HANDLE configuration = keywords_open(adapter);
     if (configuration) {
         kilobytes =
             keyword_read(configuration, L"PassBudget", PASS_BUDGET_MIN_KB, PASS_BUDGET_MAX_KB, kilobytes);
+        adapter->udp_segmentation = keyword_read(configuration, L"UdpSegmentation", 0, 1, 1) != 0;
+        adapter->udp_coalescing = keyword_read(configuration, L"UdpCoalescing", 0, 1, 1) != 0;
         NdisCloseConfiguration(configuration);
     }
-    return kilobytes * 1024;
+    adapter->pass_bytes = kilobytes * 1024;
 }
 
 NDIS_STATUS adapter_create(NDIS_HANDLE miniport, NDIS_MINIPORT_INIT_PARAMETERS *parameters,
@@ -129,7 +132,7 @@ NDIS_STATUS adapter_create(NDIS_HANDLE miniport, NDIS_MINIPORT_INIT_PARAMETERS *
     NdisMGetDeviceProperty(miniport, NULL, &adapter->device, NULL, NULL, NULL);
 
     NTSTATUS status = adapter_prepare(adapter);
-    adapter->pass_bytes = pass_bytes_configured(adapter);
+    read_keywords(adapter);
     if (NT_SUCCESS(status))
         status = oid_set_attributes(adapter);
     if (!NT_SUCCESS(status)) {

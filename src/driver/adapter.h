@@ -89,6 +89,9 @@ struct adapter {
     /* How many bytes one call into the driver seals or opens where it stands, at DISPATCH_LEVEL, before the
      * rest goes to the workers.  Keyword "PassBudget", kilobytes. */
     uint32_t pass_bytes;
+    /* Keywords "UdpSegmentation" and "UdpCoalescing" (0, 1): may the sockets send segments, and coalesce what
+     * they receive? */
+    bool udp_segmentation, udp_coalescing;
     volatile uint32_t mtu4, mtu6; /* NL MTU by family, 0 = unknown; refreshed by route.c's notifications */
     volatile int64_t rx_outstanding_bytes; /* indicated and not returned */
     volatile int64_t tx_outstanding_bytes; /* in the sockets */

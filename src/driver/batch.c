@@ -258,7 +258,8 @@ struct tx_batch *tx_batch_allocate(struct adapter *adapter, uint32_t packets, ui
     struct tx_batch *tx = CONTAINING_RECORD(batch, struct tx_batch, batch);
     tx->used = 0;
     tx->plaintext = 0;
-    tx->first = NULL;
+    tx->largest = tx->sealed = 0;
+    tx->segment = tx->refused = 0;
     tx->nbls = (struct nbl_chain){0};
     tx->span[0] = tx->span[1] = NULL;
     tx->staged = NULL;
@@ -288,6 +289,8 @@ struct rx_batch *rx_batch_allocate(struct adapter *adapter, uint32_t packets, ui
         return NULL;
     struct rx_batch *rx = CONTAINING_RECORD(batch, struct rx_batch, batch);
     rx->datagrams = NULL;
+    rx->shared = NULL;
+    rx->unmarked = false;
     rx->socket = NULL;
     rx->origin_count = 0;
     return rx;

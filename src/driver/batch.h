@@ -3,6 +3,7 @@
  * its session, and a ticket. */
 #pragma once
 
+#include "endpoint.h"
 #include "nbl_chain.h"
 #include "nt/io.h"
 #include "nt/ndis.h"
@@ -59,6 +60,7 @@ struct tx_packet {
     uint32_t offset;       /* of the message in the batch buffer */
     uint32_t plaintext;    /* bytes, without padding; 0 = keepalive */
     uint32_t padding;
+    uint32_t sealed; /* bytes of the message, once it can be sent; 0: it cannot */
 };
 
 struct tx_batch {
@@ -67,14 +69,21 @@ struct tx_batch {
     uint32_t buffer_bytes; /* capacity */
     uint32_t limit;        /* packets that fit into the tables */
     uint32_t used;         /* bytes of messages */
+    uint32_t largest;      /* of them */
+    uint32_t sealed;       /* messages that can be sent; 0: nothing to send */
     uint32_t plaintext;    /* bytes */
     uint64_t first_nonce;
     MDL *mdl; /* describes the whole buffer */
     IRP *irp;
     struct tx_packet *packets;
-    WSK_BUF_LIST *messages; /* one a packet, linked as they are to be sent */
-    WSK_BUF_LIST *first;    /* head of that list; NULL: nothing to send */
-    struct nbl_chain nbls;  /* plaintext owners that lie in this batch entirely */
+    WSK_BUF_LIST *messages; /* one a packet; tx_batch_link */
+    /* while the socket has it (udp_send.c): */
+    struct endpoint endpoint;
+    struct udp_socket *socket; /* only to be compared */
+    uint32_t segment;          /* of the send under way, 0: message by message */
+    uint32_t refused;          /* the segment size with which it was refused before; 0: was not */
+    NTSTATUS refusal;
+    struct nbl_chain nbls; /* plaintext owners that lie in this batch entirely */
     NET_BUFFER_LIST
     *span[2]; /* owners that have packets in neighbouring batches as well, counted (nbl_chain.h) */
     struct staged_packet *staged;
@@ -90,12 +99,19 @@ struct rx_origin {
 };
 
 struct rx_packet {
-    WSK_DATAGRAM_INDICATION *datagram; /* while not yet opened */
+    MDL *mdl; /* while not yet opened: where the message begins */
+    uint32_t offset;
     uint64_t nonce;
-    uint32_t plaintext; /* bytes, after opening, with padding; 0 = keepalive */
+    uint32_t plaintext; /* bytes, with padding; 0 = keepalive */
     uint16_t origin;
     uint16_t payload_offset; /* of the slot's second MDL, 0: not built yet; outlives the batch's use */
-    bool valid;
+    bool valid, alone;       /* alone: the only message of its datagram */
+};
+
+/* A datagram with messages in several batches. */
+struct rx_shared {
+    WSK_DATAGRAM_INDICATION *datagram;
+    volatile int32_t users;
 };
 
 struct rx_batch {
@@ -109,6 +125,8 @@ struct rx_batch {
     struct rx_packet *packets;
     struct rx_origin *origins;
     WSK_DATAGRAM_INDICATION *datagrams; /* kept chain, released after opening */
+    struct rx_shared *shared;           /* one more, of which others have a part as well */
+    bool unmarked;                      /* something looks coalesced and was not said to be */
     struct udp_socket *socket;          /* held when the batch waits for a worker */
     volatile int32_t users;             /* NBLs still indicated */
 };
@@ -137,9 +155,13 @@ void rx_batch_free(struct rx_batch *batch);
 bool tx_batch_room(const struct tx_batch *batch, uint32_t plaintext);
 /* Appends a packet (there is room): of `mtu` see packet_padding.  The source is set by the caller. */
 struct tx_packet *tx_batch_add(struct tx_batch *batch, uint32_t plaintext, uint32_t mtu);
-/* Encrypts all packets into the buffer and links the messages that can be sent.  NBLs that are done with go
- * to `done`, unless the socket has so much to send that they are held. */
+/* Encrypts all packets into the buffer and notes which messages can be sent.  NBLs that are done with go to
+ * `done`, unless the socket has so much to send that they are held. */
 void tx_batch_encrypt(struct tx_batch *batch, struct nbl_chain *done);
+/* The list of buffers to send, at least one.  With `segment`, a run of messages of just that size, and
+ * perhaps a shorter one, is one buffer when it lies in one piece; nothing else is longer than `segment` if
+ * the largest message is not.  `merged`: there is such a run. */
+WSK_BUF_LIST *tx_batch_link(struct tx_batch *batch, uint32_t segment, bool *merged);
 /* Gives back the plaintext owners without encrypting: the NBLs get `status`. */
 void tx_batch_abandon(struct tx_batch *batch, NDIS_STATUS status, struct nbl_chain *done);
 
@@ -147,8 +169,10 @@ void tx_batch_abandon(struct tx_batch *batch, NDIS_STATUS status, struct nbl_cha
 void tx_batch_retire(struct tx_batch *batch);
 
 /* ---- rx_batch.c ---- */
-/* Opens all packets into the slots (`valid`, `plaintext`), notes their origins and counts forgeries.  The
- * datagrams can be released afterwards. */
+/* Notes where a datagram came from: the index of the origin for its packets. */
+uint16_t rx_batch_origin(struct rx_batch *batch, const WSK_DATAGRAM_INDICATION *datagram);
+/* Opens all packets into the slots (`valid`) and counts forgeries.  The datagrams can be released afterwards.
+ */
 void rx_batch_open(struct rx_batch *batch);
 /* Makes slot `i` ready for indication: `bytes` of plaintext, IP `version` 4 or 6; the marks of its checksums
  * are those of `offloads` (offload_flag). */

@@ -1,7 +1,9 @@
 /* The receive pass: one call of WskReceiveFromEvent.  Handshake messages are copied to their queue; data is
  * grouped by session, opened straight from the socket's buffers, here or on a worker, and handed to
- * receive_deliver.c in the peer's order. */
+ * receive_deliver.c in the peer's order.  A coalesced datagram goes where its messages go: whole, as long as
+ * they are of one session and find room in one batch, else in parts that share it. */
 #include "receive.h"
+#include "datagram.h"
 #include "driver.h"
 #include "handshake_work.h"
 #include "peer.h"
@@ -21,8 +23,9 @@ struct datagram_list {
 struct group {
     struct session_object *session; /* referenced, and holds the peer */
     uint32_t index;
+    struct datagram_reader reader; /* a datagram that is being taken; `left` 0: none */
     struct datagram_list datagrams;
-    uint32_t count, largest;
+    uint32_t count, largest; /* messages, in all; bytes that are sealed in one */
 };
 
 struct pass {
@@ -52,20 +55,6 @@ static void refuse(struct pass *pass, WSK_DATAGRAM_INDICATION *datagram, enum dr
     drop_count(pass->adapter, reason, 1);
 }
 
-/* The datagram's first `wanted` bytes in one piece: where they are, or copied to `storage` when the socket
- * gave them in several MDLs. NULL if they cannot be read. */
-static const uint8_t *datagram_start(const WSK_DATAGRAM_INDICATION *datagram, uint32_t wanted,
-                                     uint8_t *storage)
-{
-    MDL *mdl = datagram->Buffer.Mdl;
-    uint32_t offset = datagram->Buffer.Offset;
-    if (mdl && offset < MmGetMdlByteCount(mdl) && MmGetMdlByteCount(mdl) - offset >= wanted) {
-        const uint8_t *data = MmGetSystemAddressForMdlSafe(mdl, NormalPagePriority | MdlMappingNoExecute);
-        return data ? data + offset : NULL;
-    }
-    return mdl_copy(storage, mdl, offset, wanted) ? storage : NULL;
-}
-
 /* ---- batches ---- */
 
 /* A delivery that has become long, go by go. */
@@ -92,14 +81,20 @@ static void batch_finish(struct peer *peer, struct batch *batch)
         work_queue_data(&peer->flow, &peer->rx_order_work, ORDER_DELIVER_COST_BYTES);
 }
 
+static const char unmarked[] = "do not say that they are";
+
 static void batch_work(struct work *work)
 {
     struct rx_batch *rx = CONTAINING_RECORD(work, struct rx_batch, batch.work);
     struct session_object *session = rx->batch.session;
     struct udp_socket *socket = rx->socket;
     rx_batch_open(rx);
+    if (rx->unmarked)
+        udp_coalescing_refuse(socket, unmarked);
     udp_release_datagrams(socket, rx->datagrams);
+    udp_release_datagrams(socket, datagram_unshare(rx->shared));
     rx->datagrams = NULL;
+    rx->shared = NULL;
     udp_socket_unhold(socket);
     /* the delivery drops the batch's reference; the peer's order is in use until order_finish returns */
     bool held = session_reference(session);
@@ -108,26 +103,69 @@ static void batch_work(struct work *work)
         session_release(session);
 }
 
-/* Takes as many datagrams of the group as the batch has slots for; their bytes. */
-static uint32_t batch_fill(struct rx_batch *rx, struct group *group)
+/* Takes the next message of the reader. */
+static void batch_add(struct rx_batch *rx, struct datagram_reader *reader, uint16_t origin)
 {
+    struct rx_packet *packet = &rx->packets[rx->batch.count++];
+    uint8_t storage[MESSAGE_DATA_HEADER_BYTES];
+    const struct message_data_header *header =
+        (const struct message_data_header *)datagram_peek(reader, sizeof(storage), storage);
+    packet->mdl = reader->mdl;
+    packet->offset = reader->offset;
+    packet->plaintext = datagram_next(reader) - MESSAGE_OVERHEAD_BYTES;
+    packet->origin = origin;
+    packet->alone = reader->each >= reader->datagram->Buffer.Length;
+    /* The pass has read it before, so it can be read; a nonce that is never accepted costs nothing. */
+    packet->nonce = header ? load_le64(header->counter) : UINT64_MAX;
+    datagram_skip(reader);
+}
+
+/* What is left of the reader's datagram is given up. */
+static void reader_refuse(struct pass *pass, struct datagram_reader *reader, enum drop_reason reason)
+{
+    WSK_DATAGRAM_INDICATION *datagram = reader->shared ? datagram_unshare(reader->shared) : reader->datagram;
+    if (datagram)
+        list_append(&pass->done, datagram);
+    drop_count(pass->adapter, reason, datagram_messages(reader));
+    reader->left = 0;
+}
+
+/* Takes as many messages of the group as the batch has slots for; their bytes.  A datagram begins a batch of
+ * its own rather than be parted. */
+static uint32_t batch_fill(struct pass *pass, struct rx_batch *rx, struct group *group)
+{
+    struct datagram_reader *reader = &group->reader;
     struct datagram_list list = {0};
     uint32_t bytes = 0;
-    while (group->count > 0 && rx->batch.count < rx->slots) {
-        WSK_DATAGRAM_INDICATION *datagram = group->datagrams.head;
-        if (bytes > 0 && bytes + datagram->Buffer.Length > BATCH_PLAINTEXT_BYTES)
-            break; /* what came as one coalesced run can be indicated as one */
-        struct rx_packet *packet = &rx->packets[rx->batch.count++];
-        uint8_t storage[MESSAGE_DATA_HEADER_BYTES];
-        const struct message_data_header *header =
-            (const struct message_data_header *)datagram_start(datagram, sizeof(storage), storage);
-        packet->datagram = datagram;
-        bytes += (uint32_t)datagram->Buffer.Length;
-        /* The pass has read it before, so it can be read; a nonce that is never accepted costs nothing. */
-        packet->nonce = header ? load_le64(header->counter) : UINT64_MAX;
-        group->datagrams.head = datagram->Next;
-        group->count--;
-        list_append(&list, datagram);
+    while (group->count > 0) {
+        if (reader->left == 0) {
+            WSK_DATAGRAM_INDICATION *datagram = group->datagrams.head;
+            group->datagrams.head = datagram->Next;
+            datagram_begin(reader, datagram, udp_message_bytes(pass->socket, datagram));
+        }
+        uint32_t messages = datagram_messages(reader), room = rx->slots - rx->batch.count;
+        /* what came as one coalesced run can be indicated as one */
+        bool fits = messages <= room && (bytes == 0 || bytes + reader->left <= BATCH_PLAINTEXT_BYTES);
+        if (rx->batch.count > 0 && !fits)
+            break;
+        group->count -= fits ? messages : room;
+        if (!fits && !reader->shared && !datagram_share(reader)) {
+            group->count -= messages - room;
+            reader_refuse(pass, reader, DROP_RX_MEMORY);
+            continue;
+        }
+        uint16_t origin = rx_batch_origin(rx, reader->datagram);
+        bytes += reader->left;
+        for (uint32_t i = fits ? messages : room; i > 0; i--)
+            batch_add(rx, reader, origin);
+        bytes -= reader->left;
+        if (!reader->shared) {
+            list_append(&list, reader->datagram);
+        } else {
+            rx->shared = reader->shared; /* the reader's part becomes the batch's with its last message */
+            if (reader->left)
+                __atomic_add_fetch(&reader->shared->users, 1, __ATOMIC_RELAXED);
+        }
     }
     rx->datagrams = list.head;
     return bytes;
@@ -145,6 +183,12 @@ static void batch_run(struct pass *pass, struct rx_batch *rx, uint32_t bytes)
     }
     pass->budget -= bytes < pass->budget ? bytes : pass->budget;
     rx_batch_open(rx);
+    if (rx->unmarked)
+        udp_coalescing_refuse(pass->socket, unmarked);
+    WSK_DATAGRAM_INDICATION *last = datagram_unshare(rx->shared);
+    rx->shared = NULL;
+    if (last)
+        list_append(&pass->done, last);
     for (WSK_DATAGRAM_INDICATION *next, *datagram = rx->datagrams; datagram; datagram = next) {
         next = datagram->Next;
         list_append(&pass->done, datagram);
@@ -156,11 +200,17 @@ static void batch_run(struct pass *pass, struct rx_batch *rx, uint32_t bytes)
 /* Gives up what is left of a group. */
 static void group_refuse(struct pass *pass, struct group *group, enum drop_reason reason)
 {
-    for (; group->count > 0; group->count--) {
-        WSK_DATAGRAM_INDICATION *datagram = group->datagrams.head;
-        group->datagrams.head = datagram->Next;
-        refuse(pass, datagram, reason);
+    if (group->reader.left) {
+        group->count -= datagram_messages(&group->reader);
+        reader_refuse(pass, &group->reader, reason);
     }
+    if (group->count > 0)
+        drop_count(pass->adapter, reason, group->count);
+    for (WSK_DATAGRAM_INDICATION *next, *datagram = group->datagrams.head; datagram; datagram = next) {
+        next = datagram->Next;
+        list_append(&pass->done, datagram);
+    }
+    group->count = 0;
 }
 
 static void group_open(struct pass *pass, struct group *group)
@@ -182,7 +232,8 @@ static void group_open(struct pass *pass, struct group *group)
         rx->batch.peer = peer;
         rx->batch.now_ns = pass->now_ns;
         work_initialize(&rx->batch.work, batch_work);
-        batch_run(pass, rx, batch_fill(rx, group));
+        uint32_t bytes = batch_fill(pass, rx, group);
+        batch_run(pass, rx, bytes);
     }
     session_release(group->session);
 }
@@ -198,22 +249,9 @@ static void pass_flush(struct pass *pass, struct epoch_guard *guard)
 
 /* ---- the walk ---- */
 
-static void add_handshake(struct pass *pass, WSK_DATAGRAM_INDICATION *datagram, const uint8_t *message)
+/* The session of a receiver index, referenced; NULL: what is for it is refused for `*reason`. */
+static struct session_object *pass_session(struct pass *pass, uint32_t index, enum drop_reason *reason)
 {
-    struct rx_origin origin;
-    udp_origin_of_datagram(datagram, &origin);
-    handshake_receive(pass->adapter, message, (uint32_t)datagram->Buffer.Length, &origin.remote,
-                      &origin.local, origin.ifindex);
-    list_append(&pass->done, datagram);
-}
-
-/* The group of a receiver index; NULL: the datagram is refused for `*reason`. */
-static struct group *pass_group(struct pass *pass, uint32_t index, enum drop_reason *reason,
-                                struct epoch_guard *guard)
-{
-    for (uint32_t i = pass->group_count; i-- > 0;)
-        if (pass->groups[i].index == index)
-            return &pass->groups[i];
     struct session_object *session = session_from_index(pass->adapter, index);
     if (!session) {
         *reason = DROP_RX_UNKNOWN_INDEX;
@@ -224,6 +262,19 @@ static struct group *pass_group(struct pass *pass, uint32_t index, enum drop_rea
         *reason = DROP_RX_SESSION_EXPIRED;
         return NULL;
     }
+    return session;
+}
+
+/* The group of a receiver index; NULL as above. */
+static struct group *pass_group(struct pass *pass, uint32_t index, enum drop_reason *reason,
+                                struct epoch_guard *guard)
+{
+    for (uint32_t i = pass->group_count; i-- > 0;)
+        if (pass->groups[i].index == index)
+            return &pass->groups[i];
+    struct session_object *session = pass_session(pass, index, reason);
+    if (!session)
+        return NULL;
     if (pass->group_count == PASS_GROUPS) {
         pass_flush(pass, guard);
         epoch_enter(guard);
@@ -233,41 +284,145 @@ static struct group *pass_group(struct pass *pass, uint32_t index, enum drop_rea
     return group;
 }
 
-static void add_data(struct pass *pass, WSK_DATAGRAM_INDICATION *datagram, const uint8_t *message,
-                     struct epoch_guard *guard)
+/* A datagram that has `messages` data messages of one session, and nothing else. */
+static void add_data(struct pass *pass, WSK_DATAGRAM_INDICATION *datagram, uint32_t index, uint32_t messages,
+                     uint32_t each, struct epoch_guard *guard)
 {
-    const struct message_data_header *header = (const struct message_data_header *)message;
     enum drop_reason reason;
-    struct group *group = pass_group(pass, load_le32(header->receiver_index), &reason, guard);
+    struct group *group = pass_group(pass, index, &reason, guard);
     if (!group) {
-        refuse(pass, datagram, reason);
+        list_append(&pass->done, datagram);
+        drop_count(pass->adapter, reason, messages);
         return;
     }
-    uint32_t sealed = (uint32_t)datagram->Buffer.Length - MESSAGE_DATA_HEADER_BYTES;
+    uint32_t sealed = each - MESSAGE_DATA_HEADER_BYTES;
     pass->grouped = true;
     list_append(&group->datagrams, datagram);
-    group->count++;
+    group->count += messages;
     if (sealed > group->largest)
         group->largest = sealed;
 }
 
+/* What the reader's next message is, and of data the receiver index. */
+static enum message_type read_type(const struct datagram_reader *reader, uint32_t *index)
+{
+    uint8_t storage[2 * sizeof(uint32_t)];
+    uint32_t length = datagram_next(reader);
+    const uint8_t *start = length >= sizeof(storage) ? datagram_peek(reader, sizeof(storage), storage) : NULL;
+    enum message_type type = start ? message_classify(start, length) : MESSAGE_INVALID;
+    if (type == MESSAGE_DATA)
+        *index = load_le32(start + sizeof(uint32_t));
+    return type;
+}
+
+static void add_handshake(struct pass *pass, const struct datagram_reader *reader,
+                          const struct rx_origin *origin)
+{
+    uint8_t storage[MESSAGE_INITIATION_BYTES]; /* the longest one */
+    const uint8_t *message = datagram_peek(reader, datagram_next(reader), storage);
+    if (message)
+        handshake_receive(pass->adapter, message, datagram_next(reader), &origin->remote, &origin->local,
+                          origin->ifindex);
+    else
+        drop_count(pass->adapter, DROP_RX_MALFORMED, 1);
+}
+
+/* The data messages of one session that come next in a datagram of various ones. */
+static void mixed_data(struct pass *pass, struct datagram_reader *reader, uint32_t index)
+{
+    struct datagram_reader ahead = *reader;
+    struct group group = {
+        .index = index, .reader = *reader, .largest = reader->each - MESSAGE_DATA_HEADER_BYTES};
+    struct epoch_guard guard;
+    enum drop_reason reason = DROP_RX_MEMORY;
+    uint32_t next = index;
+    while (ahead.left && read_type(&ahead, &next) == MESSAGE_DATA && next == index) {
+        datagram_skip(&ahead);
+        group.count++;
+    }
+    group.reader.left -= ahead.left; /* it ends where the others go on */
+    *reader = ahead;
+    epoch_enter(&guard);
+    group.session = pass_session(pass, index, &reason);
+    epoch_leave(&guard);
+    if (!group.session) {
+        drop_count(pass->adapter, reason, group.count);
+        return;
+    }
+    __atomic_add_fetch(&reader->shared->users, 1, __ATOMIC_RELAXED);
+    group_open(pass, &group);
+}
+
+/* A datagram with messages of other kinds or of several sessions: one after the other, behind what came
+ * before. */
+static void add_mixed(struct pass *pass, struct datagram_reader *reader, struct epoch_guard *guard)
+{
+    struct rx_origin origin;
+    pass_flush(pass, guard);
+    pass->grouped = true;
+    if (!datagram_share(reader)) {
+        reader_refuse(pass, reader, DROP_RX_MEMORY);
+    } else {
+        udp_origin_of_datagram(reader->datagram, &origin);
+        while (reader->left) {
+            uint32_t index;
+            enum message_type type = read_type(reader, &index);
+            if (type == MESSAGE_DATA) {
+                mixed_data(pass, reader, index);
+                continue;
+            }
+            if (type == MESSAGE_INVALID)
+                drop_count(pass->adapter, DROP_RX_MALFORMED, 1);
+            else
+                add_handshake(pass, reader, &origin);
+            datagram_skip(reader);
+        }
+        WSK_DATAGRAM_INDICATION *datagram = datagram_unshare(reader->shared);
+        if (datagram)
+            list_append(&pass->done, datagram);
+    }
+    epoch_enter(guard);
+}
+
+/* Are the messages behind the reader's first one all of the same kind and session? */
+static bool is_uniform(struct datagram_reader reader, uint32_t index)
+{
+    uint32_t other = index;
+    for (datagram_skip(&reader); reader.left; datagram_skip(&reader))
+        if (read_type(&reader, &other) != MESSAGE_DATA || other != index)
+            return false;
+    return true;
+}
+
 static void pass_add(struct pass *pass, WSK_DATAGRAM_INDICATION *datagram, struct epoch_guard *guard)
 {
-    uint8_t storage[MESSAGE_INITIATION_BYTES]; /* the longest handshake message; of data the header counts */
-    uint32_t length = datagram->Buffer.Length <= UINT16_MAX ? (uint32_t)datagram->Buffer.Length : 0;
-    uint32_t wanted = length < sizeof(storage) ? length : (uint32_t)sizeof(storage);
+    struct datagram_reader reader;
+    uint32_t index = 0;
     if (!pass->adapter->up) {
         refuse(pass, datagram, DROP_RX_NOT_UP);
         return;
     }
-    const uint8_t *message = length >= sizeof(uint32_t) ? datagram_start(datagram, wanted, storage) : NULL;
-    enum message_type type = message ? message_classify(message, length) : MESSAGE_INVALID;
-    if (type == MESSAGE_INVALID)
+    uint32_t each = datagram->Buffer.Length <= UINT16_MAX ? udp_message_bytes(pass->socket, datagram) : 0;
+    if (each == 0) {
         refuse(pass, datagram, DROP_RX_MALFORMED);
-    else if (type == MESSAGE_DATA)
-        add_data(pass, datagram, message, guard);
-    else
-        add_handshake(pass, datagram, message);
+        if (datagram->Buffer.Length != 0)
+            udp_coalescing_refuse(pass->socket, "have a size that cannot be");
+        return;
+    }
+    datagram_begin(&reader, datagram, each);
+    enum message_type type = read_type(&reader, &index);
+    if (type == MESSAGE_DATA && is_uniform(reader, index)) {
+        add_data(pass, datagram, index, datagram_messages(&reader), each, guard);
+    } else if (each < reader.left) {
+        add_mixed(pass, &reader, guard);
+    } else if (type == MESSAGE_INVALID) {
+        refuse(pass, datagram, DROP_RX_MALFORMED);
+    } else {
+        struct rx_origin origin;
+        udp_origin_of_datagram(datagram, &origin);
+        add_handshake(pass, &reader, &origin);
+        list_append(&pass->done, datagram);
+    }
 }
 
 NTSTATUS receive_datagrams(struct adapter *adapter, WSK_DATAGRAM_INDICATION *chain, struct udp_socket *socket)

@@ -7,8 +7,8 @@
 #include "wide.h"
 #include "workspace.h"
 
-/* Index of the origin of a datagram: that of the packet before when nothing differs. */
-static uint16_t note_origin(struct rx_batch *rx, const WSK_DATAGRAM_INDICATION *datagram)
+/* That of the datagram before when nothing differs. */
+uint16_t rx_batch_origin(struct rx_batch *rx, const WSK_DATAGRAM_INDICATION *datagram)
 {
     struct rx_origin *origin = &rx->origins[rx->origin_count];
     udp_origin_of_datagram(datagram, origin);
@@ -17,26 +17,46 @@ static uint16_t note_origin(struct rx_batch *rx, const WSK_DATAGRAM_INDICATION *
     return (uint16_t)(rx->origin_count - 1);
 }
 
-/* Describes the sealed packet of datagram `i`; copied into its slot and opened there when its MDLs are too
- * many. */
+/* Describes sealed packet `i`; copied into its slot and opened there when its MDLs are too many. */
 static bool describe_source(struct rx_batch *rx, struct workspace *workspace, uint32_t i,
                             struct aead_item *item)
 {
-    const WSK_BUF *buffer = &rx->packets[i].datagram->Buffer;
-    uint32_t offset = buffer->Offset + MESSAGE_DATA_HEADER_BYTES;
-    uint32_t length = (uint32_t)buffer->Length - MESSAGE_DATA_HEADER_BYTES;
+    const struct rx_packet *packet = &rx->packets[i];
+    uint32_t offset = packet->offset + MESSAGE_DATA_HEADER_BYTES;
+    uint32_t length = packet->plaintext + TAG_BYTES;
     uint32_t behind = rx->batch.count - i - 1;
     item->source = &workspace->sources[workspace->sources_used];
-    item->source_count = workspace_add_mdl(workspace, buffer->Mdl, offset, length,
+    item->source_count = workspace_add_mdl(workspace, packet->mdl, offset, length,
                                            WORKSPACE_SEGMENTS - workspace->sources_used - behind);
     if (item->source_count > 0)
         return true;
     uint8_t *slot = rx->buffer + i * rx->stride;
-    if (!mdl_copy(slot, buffer->Mdl, offset, length))
+    if (!mdl_copy(slot, packet->mdl, offset, length))
         return false;
     workspace->sources[workspace->sources_used++] = (struct aead_segment){slot, length};
     item->source_count = 1;
     return true;
+}
+
+/* A system that coalesces and does not say so makes one long message of several, which is not authentic.
+ * Inside there is then the header of another one of the same session, with one of the next counters. */
+#define UNMARKED_SEARCH_BYTES 16384
+
+static bool looks_coalesced(const struct rx_batch *rx, const struct rx_packet *packet,
+                            const struct aead_item *item)
+{
+    uint64_t wanted = MESSAGE_DATA | (uint64_t)rx->batch.session->session.local_index << 32;
+    for (uint32_t i = 0; i < item->source_count; i++) {
+        const uint8_t *data = item->source[i].data;
+        size_t end = item->source[i].length;
+        if (end > UNMARKED_SEARCH_BYTES)
+            end = UNMARKED_SEARCH_BYTES;
+        for (size_t at = 0; at + MESSAGE_OVERHEAD_BYTES <= end; at++)
+            if (load_le64(data + at) == wanted &&
+                load_le64(data + at + sizeof(wanted)) - packet->nonce - 1 < BATCH_PACKETS)
+                return true;
+    }
+    return false;
 }
 
 void rx_batch_open(struct rx_batch *rx)
@@ -53,12 +73,10 @@ void rx_batch_open(struct rx_batch *rx)
     for (uint32_t i = 0; i < rx->batch.count; i++) {
         struct rx_packet *packet = &rx->packets[i];
         struct aead_item *item = &workspace->items[items];
-        packet->plaintext = (uint32_t)packet->datagram->Buffer.Length - MESSAGE_OVERHEAD_BYTES;
         if (!describe_source(rx, workspace, i, item)) {
             lost++;
             continue;
         }
-        packet->origin = note_origin(rx, packet->datagram);
         packet->valid = true; /* for now: described */
         workspace->destinations[items] =
             (struct aead_segment){rx->buffer + i * rx->stride, packet->plaintext};
@@ -75,9 +93,13 @@ void rx_batch_open(struct rx_batch *rx)
     wide_open(workspace, items, bytes);
     for (uint32_t i = 0, item = 0; i < rx->batch.count; i++) {
         struct rx_packet *packet = &rx->packets[i];
-        if (packet->valid && !workspace->items[item++].ok) {
+        if (!packet->valid)
+            continue;
+        if (!workspace->items[item++].ok) {
             packet->valid = false;
             forged++;
+            if (forged == 1 && packet->alone) /* one of a batch is enough, forgeries are to be cheap */
+                rx->unmarked = looks_coalesced(rx, packet, &workspace->items[item - 1]);
         }
     }
     workspace_release(workspace);

@@ -60,7 +60,7 @@ static void deliver(struct batch *batch)
     struct endpoint endpoint;
 
     batch->session = NULL;
-    if (!tx->first) { /* nothing could be encrypted; counted where that happened */
+    if (tx->sealed == 0) { /* nothing could be encrypted; counted where that happened */
         session_release(session);
         tx_batch_retire(tx);
         return;

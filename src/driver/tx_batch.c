@@ -48,7 +48,11 @@ struct tx_packet *tx_batch_add(struct tx_batch *tx, uint32_t plaintext, uint32_t
     packet->offset = tx->used;
     packet->plaintext = plaintext;
     packet->padding = padding;
-    tx->used += plaintext + padding + MESSAGE_OVERHEAD_BYTES;
+    packet->sealed = 0;
+    uint32_t message = plaintext + padding + MESSAGE_OVERHEAD_BYTES;
+    tx->used += message;
+    if (message > tx->largest)
+        tx->largest = message;
     tx->plaintext += plaintext;
     return packet;
 }
@@ -129,27 +133,49 @@ static bool describe_segment(struct tx_batch *tx, struct workspace *workspace, u
     return true;
 }
 
-/* Links what was sealed, in order; counts and marks what was not. */
-static void link_messages(struct tx_batch *tx, const struct workspace *workspace)
+/* Counts what was sealed; counts and marks what was not. */
+static void note_sealed(struct tx_batch *tx, const struct workspace *workspace)
 {
-    WSK_BUF_LIST **tail = &tx->first;
-    uint32_t lost = 0, item = 0;
+    uint32_t item = 0;
+    for (uint32_t i = 0; i < tx->batch.count; i++) {
+        struct tx_packet *packet = &tx->packets[i];
+        if (packet->sealed != 0 && workspace->items[item++].ok) {
+            tx->sealed++;
+            continue;
+        }
+        packet->sealed = 0;
+        if (packet->nbl)
+            NET_BUFFER_LIST_STATUS(packet->nbl) = NDIS_STATUS_RESOURCES;
+    }
+    if (tx->sealed < tx->batch.count)
+        drop_count(tx->batch.adapter, DROP_TX_MEMORY, tx->batch.count - tx->sealed);
+}
+
+WSK_BUF_LIST *tx_batch_link(struct tx_batch *tx, uint32_t segment, bool *merged)
+{
+    WSK_BUF_LIST *first = NULL, **tail = &first, *run = NULL;
+    *merged = false;
     for (uint32_t i = 0; i < tx->batch.count; i++) {
         const struct tx_packet *packet = &tx->packets[i];
         WSK_BUF_LIST *message = &tx->messages[i];
-        bool described = message->Buffer.Length != 0;
-        if (described && workspace->items[item++].ok) {
+        if (packet->sealed == 0) { /* a gap in the buffer */
+            run = NULL;
+            continue;
+        }
+        if (run && packet->sealed <= segment) {
+            run->Buffer.Length += packet->sealed;
+            *merged = true;
+        } else {
+            message->Buffer = (WSK_BUF){tx->mdl, packet->offset, packet->sealed};
             *tail = message;
             tail = &message->Next;
-        } else {
-            lost++;
-            if (packet->nbl)
-                NET_BUFFER_LIST_STATUS(packet->nbl) = NDIS_STATUS_RESOURCES;
+            run = message;
         }
+        if (packet->sealed != segment)
+            run = NULL; /* only the last one may be shorter */
     }
     *tail = NULL;
-    if (lost)
-        drop_count(tx->batch.adapter, DROP_TX_MEMORY, lost);
+    return first;
 }
 
 static void staged_free_all(struct tx_batch *tx)
@@ -175,7 +201,7 @@ void tx_batch_abandon(struct tx_batch *tx, NDIS_STATUS status, struct nbl_chain 
     for (uint32_t i = 0; i < tx->batch.count; i++)
         if (tx->packets[i].nbl)
             NET_BUFFER_LIST_STATUS(tx->packets[i].nbl) = status;
-    tx->first = NULL;
+    tx->sealed = 0;
     spans_release(tx, done);
     nbl_chain_move(done, &tx->nbls);
     staged_free_all(tx);
@@ -196,17 +222,16 @@ void tx_batch_encrypt(struct tx_batch *tx, struct nbl_chain *done)
         return;
     }
     for (uint32_t i = 0; i < tx->batch.count; i++) {
-        const struct tx_packet *packet = &tx->packets[i];
+        struct tx_packet *packet = &tx->packets[i];
         struct aead_item *item = &workspace->items[items];
         uint32_t sealed = packet->plaintext + packet->padding + TAG_BYTES;
         uint8_t *message = tx->buffer + packet->offset;
-        WSK_BUF *buffer = &tx->messages[i].Buffer;
 
-        *buffer = (WSK_BUF){tx->mdl, packet->offset, 0};
+        packet->sealed = 0;
         if (!(packet->request ? describe_segment(tx, workspace, i, &template, item)
                               : describe_source(tx, workspace, i, item)))
             continue;
-        buffer->Length = MESSAGE_DATA_HEADER_BYTES + sealed;
+        packet->sealed = MESSAGE_DATA_HEADER_BYTES + sealed;
         message_data_header_write((struct message_data_header *)message, session->remote_index,
                                   tx->first_nonce + i);
         workspace->destinations[items] = (struct aead_segment){message + MESSAGE_DATA_HEADER_BYTES, sealed};
@@ -220,12 +245,12 @@ void tx_batch_encrypt(struct tx_batch *tx, struct nbl_chain *done)
         items++;
     }
     wide_seal(workspace, items, tx->used);
-    link_messages(tx, workspace);
+    note_sealed(tx, workspace);
     workspace_release(workspace);
 
     staged_free_all(tx);
     spans_release(tx, done);
-    tx->hold = tx->nbls.head && tx->first &&
+    tx->hold = tx->nbls.head && tx->sealed &&
                __atomic_load_n(&tx->batch.adapter->tx_outstanding_bytes, __ATOMIC_RELAXED) >=
                    TX_OUTSTANDING_MAX_BYTES;
     if (!tx->hold)

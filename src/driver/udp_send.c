@@ -11,10 +11,11 @@ union send_control {
     CMSGHDR header;
     uint8_t v4[WSA_CMSG_SPACE(sizeof(IN_PKTINFO)) + WSA_CMSG_SPACE(0)];
     uint8_t v6[WSA_CMSG_SPACE(sizeof(IN6_PKTINFO)) + WSA_CMSG_SPACE(0)];
+    uint8_t all[WSA_CMSG_SPACE(sizeof(IN6_PKTINFO)) + WSA_CMSG_SPACE(0) + WSA_CMSG_SPACE(sizeof(ULONG))];
 };
 
 /* Returns the length; 0: no source is known, the system chooses. */
-static ULONG make_control(union send_control *control, const struct endpoint *endpoint)
+static ULONG make_source_control(union send_control *control, const struct endpoint *endpoint)
 {
     CMSGHDR *first = &control->header;
     if (endpoint->local_ifindex == 0)
@@ -44,6 +45,21 @@ static ULONG make_control(union send_control *control, const struct endpoint *en
     return sizeof(control->v6);
 }
 
+/* The same with UDP_SEND_MSG_SIZE (Microsoft: "IPPROTO_UDP socket options") unless `segment` is 0. */
+static ULONG make_control(union send_control *control, const struct endpoint *endpoint, ULONG segment)
+{
+    ULONG length = make_source_control(control, endpoint);
+    if (segment == 0)
+        return length;
+    CMSGHDR *header = (CMSGHDR *)(control->all + length);
+    __builtin_memset(header, 0, WSA_CMSG_SPACE(sizeof(segment)));
+    header->cmsg_len = WSA_CMSG_LEN(sizeof(segment));
+    header->cmsg_level = IPPROTO_UDP;
+    header->cmsg_type = UDP_SEND_MSG_SIZE;
+    __builtin_memcpy(WSA_CMSG_DATA(header), &segment, sizeof(segment));
+    return length + (ULONG)WSA_CMSG_SPACE(sizeof(segment));
+}
+
 /* The adapter's socket of a family, held, or NULL. */
 static struct udp_socket *socket_acquire(struct adapter *adapter, ADDRESS_FAMILY family)
 {
@@ -60,12 +76,33 @@ static struct udp_socket *socket_acquire(struct adapter *adapter, ADDRESS_FAMILY
     return socket;
 }
 
-static uint32_t message_count(const struct tx_batch *tx)
+/* Could it be that the segments were refused, not the messages? */
+static bool is_refusal(NTSTATUS status)
 {
-    uint32_t count = 0;
-    for (const WSK_BUF_LIST *message = tx->first; message; message = message->Next)
-        count++;
-    return count;
+    switch (status) {
+    case STATUS_CANCELLED: /* by closing the socket */
+    case STATUS_FILE_CLOSED:
+    case STATUS_CONNECTION_ABORTED:
+    case STATUS_NETWORK_UNREACHABLE:
+    case STATUS_HOST_UNREACHABLE:
+    case STATUS_PROTOCOL_UNREACHABLE:
+    case STATUS_PORT_UNREACHABLE:
+    case STATUS_INSUFFICIENT_RESOURCES:
+        return false;
+    default:
+        return !NT_SUCCESS(status);
+    }
+}
+
+/* The messages went out one by one after they had been refused as segments. */
+static void note_refusal(struct tx_batch *tx)
+{
+    struct udp_socket *socket = socket_acquire(tx->batch.adapter, tx->endpoint.remote.si_family);
+    if (!socket)
+        return;
+    if (socket == tx->socket)
+        udp_offload_refused(socket, &tx->endpoint.remote, tx->refused, tx->refusal);
+    udp_socket_unhold(socket);
 }
 
 /* The socket has taken the messages, or refused them. */
@@ -73,43 +110,69 @@ static void sent(struct tx_batch *tx, NTSTATUS status)
 {
     struct adapter *adapter = tx->batch.adapter;
     if (!NT_SUCCESS(status)) {
-        drop_count(adapter, DROP_TX_SOCKET, message_count(tx));
+        drop_count(adapter, DROP_TX_SOCKET, tx->sealed);
         if (status != STATUS_CANCELLED) /* by closing the socket */
-            log_line_limited(adapter, LOG_ERROR, "Failed to send %u messages: status %x", message_count(tx),
+            log_line_limited(adapter, LOG_ERROR, "Failed to send %u messages: status %x", tx->sealed,
                              (uint32_t)status);
+    } else if (tx->refused) {
+        note_refusal(tx);
     }
     __atomic_sub_fetch(&adapter->tx_outstanding_bytes, tx->used, __ATOMIC_RELAXED);
     tx_batch_retire(tx);
 }
 
+static void submit(struct tx_batch *tx, struct udp_socket *socket, uint32_t segment);
+
 /* The IRP belongs to the batch: the I/O manager must not touch it after this. */
 static NTSTATUS NTAPI send_completed(PDEVICE_OBJECT device, PIRP irp, PVOID context)
 {
+    struct tx_batch *tx = context;
+    NTSTATUS status = irp->IoStatus.Status;
+    struct udp_socket *socket = NULL;
     (void)device;
-    sent(context, irp->IoStatus.Status);
+    if (tx->segment && is_refusal(status))
+        socket = socket_acquire(tx->batch.adapter, tx->endpoint.remote.si_family);
+    if (!socket) {
+        sent(tx, status);
+        return STATUS_MORE_PROCESSING_REQUIRED;
+    }
+    /* What had been sent before the refusal is sent twice, which a receiver does not mind. */
+    tx->refused = tx->segment;
+    tx->refusal = status;
+    submit(tx, socket, 0);
+    udp_socket_unhold(socket);
     return STATUS_MORE_PROCESSING_REQUIRED;
+}
+
+/* `socket` is held.  WSK copies address and control data before it returns, and completes the IRP in every
+ * case: whatever it returns, the batch is no longer ours. */
+static void submit(struct tx_batch *tx, struct udp_socket *socket, uint32_t segment)
+{
+    union send_control control;
+    SOCKADDR_INET remote = tx->endpoint.remote;
+    bool merged;
+    WSK_BUF_LIST *list = tx_batch_link(tx, segment, &merged);
+    tx->segment = merged ? segment : 0;
+    ULONG control_length = make_control(&control, &tx->endpoint, tx->segment);
+    IoReuseIrp(tx->irp, STATUS_UNSUCCESSFUL);
+    IoSetCompletionRoutine(tx->irp, send_completed, tx, TRUE, TRUE, TRUE);
+    socket->dispatch->WskSendMessages(socket->wsk, list, 0, (PSOCKADDR)&remote, control_length,
+                                      control_length ? &control.header : NULL, tx->irp);
 }
 
 void udp_send_batch(struct tx_batch *tx, const struct endpoint *endpoint)
 {
     struct adapter *adapter = tx->batch.adapter;
-    union send_control control;
-    SOCKADDR_INET remote = endpoint->remote;
-
-    struct udp_socket *socket = socket_acquire(adapter, remote.si_family);
+    struct udp_socket *socket = socket_acquire(adapter, endpoint->remote.si_family);
     if (!socket) {
-        drop_count(adapter, DROP_TX_SOCKET, message_count(tx));
+        drop_count(adapter, DROP_TX_SOCKET, tx->sealed);
         tx_batch_retire(tx);
         return;
     }
-    ULONG control_length = make_control(&control, endpoint);
+    tx->endpoint = *endpoint;
+    tx->socket = socket;
     __atomic_add_fetch(&adapter->tx_outstanding_bytes, tx->used, __ATOMIC_RELAXED);
-    IoReuseIrp(tx->irp, STATUS_UNSUCCESSFUL);
-    IoSetCompletionRoutine(tx->irp, send_completed, tx, TRUE, TRUE, TRUE);
-    /* WSK copies address and control data before it returns, and completes the IRP in every case: whatever it
-     * returns, the batch is no longer ours. */
-    socket->dispatch->WskSendMessages(socket->wsk, tx->first, 0, (PSOCKADDR)&remote, control_length,
-                                      control_length ? &control.header : NULL, tx->irp);
+    submit(tx, socket, tx->sealed > 1 ? udp_offload_segment(socket, &tx->endpoint.remote, tx->largest) : 0);
     /* The hold is the call's: a socket must not be closed while a call to it is in progress (Microsoft:
      * "WskCloseSocket").  Sends that are still pending then do not hold it up, the close cancels them. */
     udp_socket_unhold(socket);
@@ -133,8 +196,9 @@ NTSTATUS udp_send_message(struct adapter *adapter, const struct endpoint *endpoi
     __builtin_memcpy(tx->buffer, message, bytes);
     tx->batch.count = 1;
     tx->used = bytes;
-    tx->messages[0] = (WSK_BUF_LIST){NULL, {tx->mdl, 0, bytes}};
-    tx->first = &tx->messages[0];
+    tx->packets[0].offset = 0;
+    tx->packets[0].sealed = bytes;
+    tx->sealed = 1;
     udp_send_batch(tx, endpoint);
     return STATUS_SUCCESS;
 }

@@ -41,7 +41,7 @@ static const WSK_CLIENT_DATAGRAM_DISPATCH socket_dispatch = {.WskReceiveFromEven
 
 /* ---- requests ---- */
 
-static NTSTATUS set_option(struct udp_socket *socket, ULONG level, ULONG option, ULONG value)
+NTSTATUS udp_socket_set(struct udp_socket *socket, ULONG level, ULONG option, ULONG value)
 {
     IRP *irp = wsk_request_begin(&socket->request);
     NTSTATUS status = socket->dispatch->WskControlSocket(socket->wsk, WskSetOption, option, level,
@@ -49,12 +49,22 @@ static NTSTATUS set_option(struct udp_socket *socket, ULONG level, ULONG option,
     return wsk_request_end(&socket->request, status, NULL);
 }
 
+NTSTATUS udp_socket_get(struct udp_socket *socket, ULONG level, ULONG option, ULONG *value)
+{
+    ULONG_PTR information = 0;
+    IRP *irp = wsk_request_begin(&socket->request);
+    NTSTATUS status = socket->dispatch->WskControlSocket(socket->wsk, WskGetOption, option, level, 0, NULL,
+                                                         sizeof(*value), value, NULL, irp);
+    status = wsk_request_end(&socket->request, status, &information);
+    return NT_SUCCESS(status) && information != sizeof(*value) ? STATUS_UNSUCCESSFUL : status;
+}
+
 static NTSTATUS set_options(struct udp_socket *socket)
 {
     if (socket->family == AF_INET)
-        return set_option(socket, IPPROTO_IP_LEVEL, IP_PKTINFO, TRUE);
-    NTSTATUS status = set_option(socket, IPPROTO_IPV6, IPV6_V6ONLY, TRUE);
-    return NT_SUCCESS(status) ? set_option(socket, IPPROTO_IPV6, IPV6_PKTINFO, TRUE) : status;
+        return udp_socket_set(socket, IPPROTO_IP_LEVEL, IP_PKTINFO, TRUE);
+    NTSTATUS status = udp_socket_set(socket, IPPROTO_IPV6, IPV6_V6ONLY, TRUE);
+    return NT_SUCCESS(status) ? udp_socket_set(socket, IPPROTO_IPV6, IPV6_PKTINFO, TRUE) : status;
 }
 
 static NTSTATUS bind_any(struct udp_socket *socket, uint16_t port)
@@ -130,6 +140,8 @@ static NTSTATUS socket_create(struct adapter *adapter, ADDRESS_FAMILY family, ui
         socket->dispatch = socket->wsk->Dispatch;
         status = set_options(socket);
     }
+    if (NT_SUCCESS(status))
+        udp_offload_detect(socket);
     if (NT_SUCCESS(status))
         status = bind_any(socket, *port);
     if (NT_SUCCESS(status) && *port == 0)
@@ -221,6 +233,8 @@ static void recovery_run(struct work *work)
     struct socket_recovery *recovery = &adapter->socket_recovery;
     uint16_t port;
     KeWaitForSingleObject(&adapter->config_lock, Executive, KernelMode, FALSE, NULL);
+    udp_offload_take_back(adapter->socket4);
+    udp_offload_take_back(adapter->socket6);
     if (adapter->up && sockets_are_lost(adapter)) {
         udp_sockets_close(adapter); /* first: the port is theirs as long as they exist */
         NTSTATUS status = udp_sockets_open(adapter, adapter->listen_port, &port);

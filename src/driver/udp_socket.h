@@ -32,9 +32,10 @@ NTSTATUS udp_sockets_open(struct adapter *adapter, uint16_t port, uint16_t *boun
  */
 void udp_sockets_close(struct adapter *adapter);
 
-/* Sends the messages of an encrypted batch to the endpoint, one WskSendMessages call; takes the batch over
- * and retires it when the socket is done (perhaps before the call returns).  Errors are counted and logged
- * (limited). No lock held.  IRQL <= DISPATCH_LEVEL. */
+/* Sends the messages of an encrypted batch (at least one) to the endpoint, one WskSendMessages call, runs of
+ * equal-sized ones as segments of one buffer; takes the batch over and retires it when the socket is done
+ * (perhaps before the call returns).  Segments that are refused are sent again, one by one.  Errors are
+ * counted and logged (limited). No lock held.  IRQL <= DISPATCH_LEVEL. */
 void udp_send_batch(struct tx_batch *batch, const struct endpoint *endpoint);
 /* One small message (handshake, cookie reply), copied.  While MESSAGES_OUTSTANDING_MAX of them are in the
  * sockets (COOKIE_REPLIES_OUTSTANDING_MAX for cookie replies: a flood of these must not keep responses back)
@@ -51,6 +52,13 @@ void udp_socket_unhold(struct udp_socket *socket);
 /* Gives kept datagrams back, a chain in one call. In the callback that brought them, or with a hold.  IRQL <=
  * DISPATCH_LEVEL. */
 void udp_release_datagrams(struct udp_socket *socket, WSK_DATAGRAM_INDICATION *chain);
+
+/* How many bytes each message of a datagram has but the last, which may be shorter: its length when it was
+ * not coalesced; 0: what the system says of it cannot be. */
+uint32_t udp_message_bytes(const struct udp_socket *socket, const WSK_DATAGRAM_INDICATION *datagram);
+/* The system's word on coalesced datagrams cannot be relied on: coalescing is switched off.  IRQL <=
+ * DISPATCH_LEVEL. */
+void udp_coalescing_refuse(struct udp_socket *socket, const char *reason);
 
 /* Sender, and the local address and interface on which a datagram came in (ifindex 0: not known).  All of
  * `origin` is written, so that two can be compared as memory. */

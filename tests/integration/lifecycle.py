@@ -12,31 +12,12 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import wgpeer  # noqa: E402
 from nthost_control import STATE_DOWN, STATE_UP, Interface  # noqa: E402
+from driver_log import Log  # noqa: E402
 from scenarios import run_scenarios  # noqa: E402
 from scripted_tunnel import DRIVER, INNER_HERE, INNER_THERE, NTHOST, PORT, ScriptedTunnel, inside  # noqa: E402
 
 OID_PNP_SET_POWER = 0xFD010101
 D0, D3 = 1, 4  # NdisDeviceStateD0, NdisDeviceStateD3
-
-
-class Log:
-    """The driver's log lines, collected by a reader of their own."""
-
-    def __init__(self, tunnel):
-        self.file = tunnel.control.open()
-        self.pending = self.file.log_async()
-
-    def lines(self, wait=0.2):
-        found = []
-        while self.pending.done(wait):
-            found.append(self.pending.wait().out[8:].split(b"\0")[0].decode())
-            self.pending = self.file.log_async()
-        return found
-
-    def close(self):
-        self.pending.cancel()
-        self.pending.wait()
-        self.file.close()
 
 
 def await_true(condition, seconds=10):
@@ -59,7 +40,7 @@ def set_power(tunnel, tests, state):
 
 def lost_sockets(tests):
     tunnel = ScriptedTunnel()
-    log = Log(tunnel)
+    log = Log(tunnel.control)
     tunnel.initiate()
     tests.check(tunnel.echo(), "a session")
     log.lines()

@@ -1,12 +1,15 @@
 #!/usr/bin/python3
 """The NDIS offloads end to end: TCP and UDP of both families between two Wyrms arrive byte for byte, whichever of the
-standard keywords switch segmentation, checksums and coalescing off, on one end or on both."""
+standard keywords switch segmentation, checksums and coalescing off, on one end or on both, and whatever the system below
+makes of UDP_SEND_MSG_SIZE and UDP_RECV_MAX_COALESCED_SIZE."""
 
 import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from driver_log import Log  # noqa: E402
 from netlab import DRIVER, NTHOST, Lab, Peer, ping  # noqa: E402
+from nthost_control import Control  # noqa: E402
 from scenarios import run_scenarios  # noqa: E402
 
 INNER4, INNER6 = ("10.66.0.1", "10.66.0.2"), ("fd66::1", "fd66::2")
@@ -92,13 +95,13 @@ for call in range(calls):
 
 
 class Pair:
-    def __init__(self, options, keywords):
-        """`keywords`: a setting for each end."""
+    def __init__(self, options, keywords, system=""):
+        """`keywords`: a setting for each end; `system`: what is older or broken about both (NTHOST_UDP_OFFLOADS)."""
         self.lab = Lab()
         self.spaces = [self.lab.namespace("here"), self.lab.namespace("there")]
         self.lab.link(*self.spaces, ["192.0.2.1/24"], ["192.0.2.2/24"])
         self.peers = [Peer(self.lab, self.spaces[i], "wyrm", "ab"[i], [INNER4[i] + "/24", INNER6[i] + "/64"],
-                           **self.configuration(options, i, keywords[i])) for i in (0, 1)]
+                           **self.configuration(options, i, keywords[i], system)) for i in (0, 1)]
         for i in (1, 0):
             other = 1 - i
             entry = {"public": self.peers[other].public, "allowed": [INNER4[other] + "/32", INNER6[other] + "/128"]}
@@ -109,11 +112,12 @@ class Pair:
             ping(self.lab, self.spaces[0], target, 2, 0.2, check=True)
 
     @staticmethod
-    def configuration(options, end, keywords):
+    def configuration(options, end, keywords, system):
         """One end takes them from its command line, the other from the environment."""
+        environment = {"NTHOST_UDP_OFFLOADS": system}
         if end:
-            return {"options": MODES[options.mode], "environment": {"NTHOST_NDIS_KEYWORDS": keywords}}
-        return {"options": MODES[options.mode] + [word for one in keywords.split(",") if one for word in ("--keyword", one)]}
+            return {"options": MODES[options.mode], "environment": environment | {"NTHOST_NDIS_KEYWORDS": keywords}}
+        return {"environment": environment, "options": MODES[options.mode] + [word for one in keywords.split(",") if one for word in ("--keyword", one)]}
 
     def exchange(self, server, client, target, server_arguments, client_arguments):
         """What server and client say at last, as words."""
@@ -137,10 +141,17 @@ class Pair:
                         f"{what}: UDP to {target}: {arrived} (arrived, wrong) of {wanted}")
 
     def finish(self, tests, what):
+        """The last log lines of both drivers."""
+        lines = []
         for peer in self.peers:
+            with Control(peer.name) as control:
+                log = Log(control)
+                lines += log.lines()
+                log.close()
             status = peer.stop()
             tests.check(status == 0, f"{what}: nthost ended with {status}:\n{self.lab.output_of(peer.process)[-3000:]}")
         self.lab.close()
+        return lines
 
 
 def keywords(names, value=OFF):
@@ -159,14 +170,26 @@ SETTINGS = {
     "one-end-off": ("", keywords(EVERYTHING)),
     "ipv4-off": (keywords([name for name in EVERYTHING if name.endswith("4")]), ""),
     "not-a-value": (keywords(EVERYTHING, 77), keywords(EVERYTHING, 77)),
+    "udp-off": (keywords(["UdpSegmentation", "UdpCoalescing"]), keywords(["UdpSegmentation", "UdpCoalescing"])),
+}
+# What both ends' sockets do, and what the driver has to say of it.
+SYSTEMS = {
+    "no-send,no-receive": None,
+    "send-fails": "sent one by one",
+    "unmarked": "do not say that they are: coalescing is switched off",
+    "absurd": "have a size that cannot be: coalescing is switched off",
 }
 
 
-def run(setting):
+def run(setting, keywords_of=("", ""), system="", said=None):
     def scenario(options, tests):
-        pair = Pair(options, SETTINGS[setting])
+        pair = Pair(options, keywords_of, system)
         pair.check(tests, setting)
-        pair.finish(tests, setting)
+        log = pair.finish(tests, setting)
+        if said:
+            tests.check(any(said in line for line in log), f"{setting}: the log says '{said}': {log}")
+        else:
+            tests.check(not any("one by one" in line or "switched off" in line for line in log), f"{setting}: nothing is given up: {log}")
     return scenario
 
 
@@ -175,7 +198,9 @@ def arguments(parser):
 
 
 def main():
-    return run_scenarios(__doc__, {setting: run(setting) for setting in SETTINGS}, (NTHOST, DRIVER),
+    scenarios = {setting: run(setting, keywords_of) for setting, keywords_of in SETTINGS.items()}
+    scenarios |= {f"system-{system}": run(system, system=system, said=said) for system, said in SYSTEMS.items()}
+    return run_scenarios(__doc__, scenarios, (NTHOST, DRIVER),
                          lambda scenario, tests, options: scenario(options, tests), arguments)
 
 

@@ -23,6 +23,7 @@ static void wire_checks(void)
     store_le64(bytes + 8, 3);
     wire_datagram(&datagram);
     MUST_NOT_NOTICE("nonce-reuse");
+    bytes[40] ^= 1;
     wire_datagram(&datagram);
     MUST_NOTICE("nonce-reuse");
     store_le64(bytes + 8, 9000);

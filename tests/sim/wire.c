@@ -14,6 +14,7 @@ struct sent_session {
     uint64_t birth_ns; /* not before; of a responder: exactly */
     uint64_t next;     /* one above the highest counter */
     uint8_t seen[COUNTER_WINDOW / 8];
+    uint32_t sums[COUNTER_WINDOW]; /* of the messages seen */
     struct sent_session *chain;
 };
 
@@ -38,7 +39,24 @@ static struct sent_session *session_of(struct sim_adapter *adapter, uint32_t ind
     return session;
 }
 
-static void check_counter(struct sent_session *session, uint64_t counter)
+bool wire_refused_lately(void)
+{
+    uint64_t refused_ns = sim->segments_refused_ns();
+    return refused_ns != 0 && now_ns() - refused_ns < 2 * NS_PER_SECOND;
+}
+
+/* Which message it is (FNV-1a). */
+static uint32_t sum_of(const struct sim_datagram *datagram)
+{
+    uint32_t sum = 2166136261u;
+    for (uint32_t i = 0; i < datagram->length; i++)
+        sum = (sum ^ datagram->data[i]) * 16777619u;
+    return sum;
+}
+
+/* A counter stands for one message.  The very same one may come again where the network has refused a part of
+ * what was sent together with it. */
+static void check_counter(struct sent_session *session, uint64_t counter, uint32_t sum)
 {
     uint32_t bit = (uint32_t)(counter % COUNTER_WINDOW);
     if (counter >= session->next) {
@@ -54,18 +72,22 @@ static void check_counter(struct sent_session *session, uint64_t counter)
                   (unsigned long long)session->next - 1);
         return;
     } else if (session->seen[bit / 8] & 1u << (bit % 8)) {
-        violation("nonce-reuse", "counter %llu was sent twice to receiver index %08x",
-                  (unsigned long long)counter, session->receiver_index);
+        bool same = session->sums[bit] == sum;
+        if (!same || !wire_refused_lately())
+            violation("nonce-reuse", "counter %llu was sent twice to receiver index %08x, %s",
+                      (unsigned long long)counter, session->receiver_index,
+                      same ? "the same message" : "another message");
         return;
     }
     session->seen[bit / 8] |= (uint8_t)(1u << (bit % 8));
+    session->sums[bit] = sum;
 }
 
 static void check_data(const struct sim_datagram *datagram)
 {
     const struct message_data_header *header = (const struct message_data_header *)datagram->data;
     struct sent_session *session = session_of(datagram->adapter, load_le32(header->receiver_index));
-    check_counter(session, load_le64(header->counter));
+    check_counter(session, load_le64(header->counter), sum_of(datagram));
     uint64_t age_ns = now_ns() - session->birth_ns;
     if (age_ns > REJECT_AFTER_TIME_NS + 10 * NS_PER_MS)
         violation("session-too-old", "data on a session that is %llu ms old",

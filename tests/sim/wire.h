@@ -22,3 +22,7 @@ void wire_forget(void);
 
 /* Datagrams of a message type so far; type 0: all. */
 uint64_t wire_count(uint8_t type);
+
+/* Has the network refused a segmented send in the last two seconds?  What was sent together goes out again
+ * then, message by message, and some of it may come twice or late. */
+bool wire_refused_lately(void);

@@ -154,6 +154,8 @@ static void test_byte_order(void)
     CHECK(memcmp(out, bytes, 8) == 0);
     store_be64(out, load_be64(bytes));
     CHECK(memcmp(out, bytes, 8) == 0);
+    store_be16(out, load_be16(bytes));
+    CHECK(memcmp(out, bytes, 2) == 0);
     store_be32(out, load_be32(bytes));
     store_le32(out + 4, load_le32(bytes + 4));
     CHECK(memcmp(out, bytes, 8) == 0);
