@@ -38,14 +38,9 @@ static const struct setting settings[] = {
 #define SETTINGS (sizeof(settings) / sizeof(settings[0]))
 
 /* Not ours: enabling one of these is refused. */
-static const uint16_t foreign[] = {MEMBER(LsoV1),
-                                   MEMBER(IPsecV1),
-                                   MEMBER(TcpConnectionIPv4),
-                                   MEMBER(IPsecV2),
-                                   MEMBER(IPsecV2IPv4),
-                                   MEMBER(TcpConnectionIPv6),
-                                   MEMBER(UdpRsc.Enabled),
-                                   MEMBER(EncapsulatedPacketTaskOffload)};
+static const uint16_t foreign[] = {MEMBER(LsoV1),         MEMBER(IPsecV1),     MEMBER(TcpConnectionIPv4),
+                                   MEMBER(IPsecV2),       MEMBER(IPsecV2IPv4), MEMBER(TcpConnectionIPv6),
+                                   MEMBER(UdpRsc.Enabled)};
 
 /* ---- structures ---- */
 
@@ -299,6 +294,10 @@ NDIS_STATUS offload_set_parameters(struct adapter *adapter, NDIS_OID_REQUEST *re
     for (uint32_t i = 0; i < sizeof(foreign) / sizeof(foreign[0]); i++)
         if (bytes[foreign[i]] > NDIS_OFFLOAD_PARAMETERS_LSOV1_DISABLED)
             return NDIS_STATUS_INVALID_PARAMETER;
+    /* This one's values are of another set, in which 1 is on. */
+    if (parameters.EncapsulatedPacketTaskOffload != NDIS_OFFLOAD_SET_NO_CHANGE &&
+        parameters.EncapsulatedPacketTaskOffload != NDIS_OFFLOAD_SET_OFF)
+        return NDIS_STATUS_INVALID_PARAMETER;
     for (uint32_t i = 0; i < SETTINGS; i++) {
         status = apply_value(&settings[i], bytes[settings[i].member], &flags);
         if (status != NDIS_STATUS_SUCCESS)
