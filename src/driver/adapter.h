@@ -89,6 +89,9 @@ struct adapter {
     /* How many bytes one call into the driver seals or opens where it stands, at DISPATCH_LEVEL, before the
      * rest goes to the workers.  Keyword "PassBudget", kilobytes. */
     uint32_t pass_bytes;
+    /* How long a batch may wait for a worker while more of its peer wait behind it, once that is not for a
+     * moment only (fair_queue.h); 0: for ever.  Keyword "QueueLimit", milliseconds. */
+    uint64_t queue_limit_ns;
     /* Keywords "UdpSegmentation" and "UdpCoalescing" (0, 1): may the sockets send segments, and coalesce what
      * they receive? */
     bool udp_segmentation, udp_coalescing;

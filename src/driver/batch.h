@@ -3,6 +3,7 @@
  * its session, and a ticket. */
 #pragma once
 
+#include "counters.h"
 #include "endpoint.h"
 #include "nbl_chain.h"
 #include "nt/io.h"
@@ -174,6 +175,8 @@ uint16_t rx_batch_origin(struct rx_batch *batch, const WSK_DATAGRAM_INDICATION *
 /* Opens all packets into the slots (`valid`) and counts forgeries.  The datagrams can be released afterwards.
  */
 void rx_batch_open(struct rx_batch *batch);
+/* Opens none of them, and counts them as dropped. */
+void rx_batch_refuse(struct rx_batch *batch, enum drop_reason reason);
 /* Makes slot `i` ready for indication: `bytes` of plaintext, IP `version` 4 or 6; the marks of its checksums
  * are those of `offloads` (offload_flag). */
 NET_BUFFER_LIST *rx_batch_prepare(struct rx_batch *batch, uint32_t i, uint32_t bytes, uint8_t version,

@@ -41,6 +41,7 @@ static void drop_statistics(struct counters_cpu *cpu, enum drop_reason reason, u
     case DROP_TX_STAGED_PURGED:
     case DROP_TX_MEMORY:
     case DROP_TX_QUEUE_FULL:
+    case DROP_TX_QUEUE_LATE:
     case DROP_TX_NONCES_EXHAUSTED:
         cpu->tx_discards += n;
         break;
@@ -105,6 +106,7 @@ static const char *const names[DROP_REASONS] = {
     [DROP_TX_STAGED_PURGED] = "tx-staged-purged",
     [DROP_TX_MEMORY] = "tx-memory",
     [DROP_TX_QUEUE_FULL] = "tx-queue-full",
+    [DROP_TX_QUEUE_LATE] = "tx-queue-late",
     [DROP_TX_NONCES_EXHAUSTED] = "tx-nonces-exhausted",
     [DROP_TX_SOCKET] = "tx-socket",
     [DROP_TX_NO_ROUTE] = "tx-no-route",
@@ -120,6 +122,7 @@ static const char *const names[DROP_REASONS] = {
     [DROP_RX_SOURCE_NOT_ALLOWED] = "rx-source-not-allowed",
     [DROP_RX_MEMORY] = "rx-memory",
     [DROP_RX_QUEUE_FULL] = "rx-queue-full",
+    [DROP_RX_QUEUE_LATE] = "rx-queue-late",
     [DROP_RX_PAUSED] = "rx-paused",
     [DROP_HS_QUEUE_FULL] = "hs-queue-full",
     [DROP_HS_MAC1] = "hs-mac1",

@@ -16,6 +16,7 @@ enum drop_reason {
     DROP_TX_STAGED_PURGED,
     DROP_TX_MEMORY,
     DROP_TX_QUEUE_FULL,
+    DROP_TX_QUEUE_LATE,
     DROP_TX_NONCES_EXHAUSTED,
     DROP_TX_SOCKET,
     DROP_TX_NO_ROUTE,
@@ -32,6 +33,7 @@ enum drop_reason {
     DROP_RX_SOURCE_NOT_ALLOWED,
     DROP_RX_MEMORY,
     DROP_RX_QUEUE_FULL,
+    DROP_RX_QUEUE_LATE,
     DROP_RX_PAUSED,
     /* handshake */
     DROP_HS_QUEUE_FULL,

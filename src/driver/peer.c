@@ -67,7 +67,7 @@ struct peer *peer_create(struct adapter *adapter, const uint8_t public_key[32])
     allowed_ips_peer_init(&peer->allowed);
     wheel_entry_initialize(&peer->timer, peer_timers_expired);
     peer_timers_initialize(peer);
-    fair_flow_initialize(&peer->flow);
+    fair_flow_initialize(&peer->flow, adapter->queue_limit_ns);
     handshake_work_initialize_peer(peer);
     route_initialize_peer(peer);
     transmit_initialize_peer(peer);

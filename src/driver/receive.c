@@ -88,7 +88,10 @@ static void batch_work(struct work *work)
     struct rx_batch *rx = CONTAINING_RECORD(work, struct rx_batch, batch.work);
     struct session_object *session = rx->batch.session;
     struct udp_socket *socket = rx->socket;
-    rx_batch_open(rx);
+    if (work->item.overdue)
+        rx_batch_refuse(rx, DROP_RX_QUEUE_LATE);
+    else
+        rx_batch_open(rx);
     if (rx->unmarked)
         udp_coalescing_refuse(socket, unmarked);
     udp_release_datagrams(socket, rx->datagrams);

@@ -59,20 +59,26 @@ static bool looks_coalesced(const struct rx_batch *rx, const struct rx_packet *p
     return false;
 }
 
+void rx_batch_refuse(struct rx_batch *rx, enum drop_reason reason)
+{
+    for (uint32_t i = 0; i < rx->batch.count; i++)
+        rx->packets[i].valid = false;
+    drop_count(rx->batch.adapter, reason, rx->batch.count);
+}
+
 void rx_batch_open(struct rx_batch *rx)
 {
     struct workspace *workspace = workspace_acquire();
     uint32_t items = 0, bytes = 0, forged = 0, lost = 0;
 
-    for (uint32_t i = 0; i < rx->batch.count; i++)
-        rx->packets[i].valid = false;
     if (!workspace) {
-        drop_count(rx->batch.adapter, DROP_RX_MEMORY, rx->batch.count);
+        rx_batch_refuse(rx, DROP_RX_MEMORY);
         return;
     }
     for (uint32_t i = 0; i < rx->batch.count; i++) {
         struct rx_packet *packet = &rx->packets[i];
         struct aead_item *item = &workspace->items[items];
+        packet->valid = false;
         if (!describe_source(rx, workspace, i, item)) {
             lost++;
             continue;

@@ -137,9 +137,14 @@ static void batch_work(struct work *work)
     struct session_object *session = tx->batch.session;
     if (!session_reference(session))
         session = NULL; /* not possible: the batch holds it */
-    if (wants_route(peer))
-        route_refresh(peer);
-    tx_batch_encrypt(tx, &done);
+    if (work->item.overdue) {
+        drop_count(adapter, DROP_TX_QUEUE_LATE, tx->batch.count);
+        tx_batch_abandon(tx, NDIS_STATUS_RESOURCES, &done); /* the order passes over it */
+    } else {
+        if (wants_route(peer))
+            route_refresh(peer);
+        tx_batch_encrypt(tx, &done);
+    }
     nbl_chain_complete(adapter, &done);
     batch_finish(peer, &tx->batch);
     if (session)

@@ -4,6 +4,7 @@
 #include "memory.h"
 #include "nt/ob_ps_se.h"
 #include "nt/rtl.h"
+#include "wheel.h"
 
 /* After so many batches in a row one handshake or control item gets its turn. */
 #define DATA_STREAK_MAX 16
@@ -35,12 +36,13 @@ void work_initialize(struct work *work, void (*run)(struct work *work))
 static bool queue_item(enum work_class class, struct work *work, struct fair_flow *flow, uint32_t bytes)
 {
     struct worker *worker = NULL;
+    uint64_t now_ns = flow ? time_now_ns() : 0;
     KIRQL irql = KeAcquireSpinLockRaiseToDpc(&pool.lock);
     bool queue = !work->queued;
     if (queue) {
         work->queued = 1;
         if (flow)
-            fair_queue_put(&pool.data, flow, &work->item, bytes);
+            fair_queue_put(&pool.data, flow, &work->item, bytes, now_ns);
         else
             InsertTailList(&pool.queues[class], &work->item.link);
         worker = pool.idle;
@@ -91,7 +93,7 @@ static struct work *take_from(enum work_class class)
 /* Lock held. A data item may run on two workers at once: queued again, it is another piece of work. */
 static struct work *take_data(void)
 {
-    struct fair_item *item = fair_queue_take(&pool.data);
+    struct fair_item *item = fair_queue_take(&pool.data, time_now_ns());
     if (!item)
         return NULL;
     struct work *work = CONTAINING_RECORD(item, struct work, item);

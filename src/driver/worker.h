@@ -31,7 +31,8 @@ void work_initialize(struct work *work, void (*run)(struct work *work));
  * DISPATCH_LEVEL. */
 bool work_queue(enum work_class class, struct work *work);
 /* The same for WORK_DATA: an item of the peer whose flow this is, which lives until the item runs, and that
- * costs about as much as sealing so many bytes. */
+ * costs about as much as sealing so many bytes.  When work->item.overdue is set as it runs, it has waited too
+ * long (fair_queue.h) and is to be dropped, if it can be. */
 bool work_queue_data(struct fair_flow *flow, struct work *work, uint32_t bytes);
 /* Waits until `work` is neither queued nor running. The owner keeps it from being queued again.
  * PASSIVE_LEVEL, not from the item itself. */
