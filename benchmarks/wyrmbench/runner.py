@@ -8,7 +8,7 @@ import time
 from handshake_load import PROGRAM as HANDSHAKE_LOAD
 from netlab import Lab, LabError, require
 
-from . import machine, programs
+from . import beside, machine, programs
 from .control import CONFIG_PEERS, Configured, Responder
 from .figures import Values
 from .traffic import TESTS as TRAFFIC
@@ -16,8 +16,10 @@ from .tunnel import UDP_LOAD, Tunnel
 
 BIG_PEERS = 10000
 PEERS_TEST = f"tcp1-{BIG_PEERS}-peers"
+BESIDE_TEST = "ping-beside"
 OTHERS = {
     PEERS_TEST: f"one TCP stream with {BIG_PEERS} configured peers, and what part that is of the rate with one",
+    BESIDE_TEST: "echo requests to a second peer every 10 ms: alone, beside a TCP stream outside, beside one through the tunnel",
     "handshakes": "answers to initiations of 4,000 known peers, and CPU for each",
     "config": f"time to configure and show {', '.join(map(str, CONFIG_PEERS))} peers, and memory",
     "crypto": "cycles per packet of each AEAD core and of libcrypto; X25519",
@@ -78,7 +80,7 @@ class Stage:
         protocol = [one for one in subjects if not one.is_floor]
         traffic = [test for test in TRAFFIC if test in tests]
         self.steps, self.peers, self.lab = [], [], None
-        if not traffic and not set(tests) & {PEERS_TEST, "handshakes", "config"}:
+        if not traffic and not set(tests) & {PEERS_TEST, BESIDE_TEST, "handshakes", "config"}:
             return
         require("iperf3", "ethtool", UDP_LOAD, HANDSHAKE_LOAD)
         for subject in subjects:
@@ -87,7 +89,7 @@ class Stage:
         small, big = {}, {}
         for index, subject in enumerate(subjects):
             label = chr(ord("a") + index)
-            if traffic or (PEERS_TEST in tests and not subject.is_floor):
+            if traffic or BESIDE_TEST in tests or (PEERS_TEST in tests and not subject.is_floor):
                 say(f"setting up {subject.name}")
                 small[subject.name] = self.tunnel(subject, label + "t")
             if PEERS_TEST in tests and not subject.is_floor:
@@ -97,6 +99,9 @@ class Stage:
             function, floors, _ = TRAFFIC[test]
             self.steps.append((test, [(one.name, lambda s, f=function, t=small[one.name], n=test: {n: f(t, s)})
                                       for one in subjects if floors or not one.is_floor]))
+        if BESIDE_TEST in tests:
+            self.steps.append((BESIDE_TEST, [(one.name, self.beside(small[one.name], chr(ord("a") + index) + "t"))
+                                             for index, one in enumerate(subjects)]))
         if PEERS_TEST in tests and protocol:
             self.steps.append((PEERS_TEST, [(one.name, lambda s, a=small[one.name], b=big[one.name]: self.compare(a, b, s))
                                             for one in protocol]))
@@ -114,6 +119,11 @@ class Stage:
         made.iperf(1)  # first rounds are not colder than the others
         self.peers += [made.near, made.far]
         return made
+
+    def beside(self, tunnel, label):
+        neighbour = beside.Neighbour(tunnel, label)
+        self.peers += neighbour.peers
+        return lambda settings: {BESIDE_TEST: beside.measure(neighbour, settings)}
 
     @staticmethod
     def compare(small, big, settings):
