@@ -12,6 +12,7 @@ void fair_flow_initialize(struct fair_flow *flow, uint64_t limit_ns)
     flow->credit = 0;
     flow->queued = false;
     flow->standing = false;
+    flow->dropped = 0;
     flow->limit_ns = limit_ns;
     flow->late_ns = 0;
 }
@@ -55,7 +56,8 @@ static bool is_overdue(struct fair_flow *flow, const struct fair_item *item, uin
         flow->standing = true;
         flow->late_ns = now_ns;
     }
-    return late && flow->standing;
+    flow->dropped = late && flow->standing && flow->dropped < FAIR_DROPS_MAX ? flow->dropped + 1 : 0;
+    return flow->dropped != 0;
 }
 
 struct fair_item *fair_queue_take(struct fair_queue *queue, uint64_t now_ns)
@@ -69,6 +71,7 @@ struct fair_item *fair_queue_take(struct fair_queue *queue, uint64_t now_ns)
         RemoveEntryList(&flow->link);
         flow->queued = false;
         flow->standing = false;
+        flow->dropped = 0;
         flow->late_ns = 0;
         return item;
     }

@@ -8,11 +8,13 @@
  * stands, and is nothing but delay.  A queue stands from the moment when for FAIR_INTERVAL_NS every item
  * taken had waited longer than the flow's limit, until it is empty or for the same interval none has.  While
  * it stands, what has waited longer than the limit, and is not the last one, is taken `overdue`, and its
- * owner is to drop it.  That costs next to nothing, so the queue falls to the limit at once, from its old
- * end: the sender learns of it soonest, and what is served is fresh.  CoDel's spacing of the drops is left
- * out: it leaves a sender that does not slow down unbounded.  A sender that does keeps the flow busy as long
- * as the limit is not short of its round-trip time; and nothing is ever dropped where all that a flow may
- * have outstanding passes within the limit.
+ * owner is to drop it.  That costs little, so the queue falls to the limit at once, from its old end: the
+ * sender learns of it soonest, and what is served is fresh.  One in FAIR_DROPS_MAX + 1 is served all the
+ * same, so that a sender who is never discouraged cannot keep the workers busy with dropping.  CoDel's own
+ * spacing of the drops is left out: it leaves such a sender unbounded, and one that slows down takes all that
+ * is dropped at once as one loss.  The flow does not run dry as long as the limit is not short of the
+ * sender's round-trip time; and nothing is ever dropped where all that a flow may have outstanding passes
+ * within the limit.
  *
  * For worker.c: a flow is a peer.  The caller serialises all calls and keeps a flow alive while it has items.
  * Any IRQL. */
@@ -26,6 +28,7 @@
 
 #define FAIR_QUANTUM_BYTES 65536 /* one batch */
 #define FAIR_INTERVAL_NS   100000000
+#define FAIR_DROPS_MAX     7  /* in a row */
 #define FAIR_DROP_DISCOUNT 16 /* dropping an item costs so much less than serving it, at least */
 
 struct fair_flow {
@@ -34,6 +37,7 @@ struct fair_flow {
     int32_t credit;   /* bytes left of its turn */
     bool queued;
     bool standing;
+    uint32_t dropped;  /* in a row */
     uint64_t limit_ns; /* 0: none */
     /* Standing: when an item was late last; else when the first one was since which all were, 0: none. */
     uint64_t late_ns;

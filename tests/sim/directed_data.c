@@ -258,6 +258,64 @@ static void byte_counters(void)
     EXPECT(after.last_handshake != 0, "no time of the last handshake");
 }
 
+#define OVERLOAD_PACKETS 64
+#define OVERLOAD_BYTES   1400
+#define OVERLOAD_BURSTS  300
+
+struct overload {
+    int flow;
+    uint32_t first;
+    uint64_t sent_ns[OVERLOAD_BURSTS], waited_ns[OVERLOAD_BURSTS];
+};
+
+static void overload_burst(struct overload *overload, uint32_t burst)
+{
+    overload->sent_ns[burst] = now_ns();
+    for (uint32_t i = 0; i < OVERLOAD_PACKETS; i++) {
+        if (overload->flow == flow_out)
+            node_send(&node, flow_out, OVERLOAD_BYTES);
+        else
+            peer_send(&peer, flow_in, OVERLOAD_BYTES);
+    }
+}
+
+/* The average wait of those bursts of which the first packet arrived, in milliseconds. */
+static uint32_t overload_run(int flow, uint32_t bursts)
+{
+    struct overload overload = {.flow = flow, .first = flow_sent(flow)};
+    uint64_t sum_ns = 0;
+    uint32_t arrived = 0;
+    for (uint32_t burst = 0; burst < 2 * bursts; burst++) {
+        if (burst < bursts)
+            overload_burst(&overload, burst);
+        sleep_ms(5);
+        for (uint32_t i = 0; i < bursts && i <= burst; i++)
+            if (!overload.waited_ns[i] && flow_was_received(flow, overload.first + i * OVERLOAD_PACKETS))
+                overload.waited_ns[i] = now_ns() - overload.sent_ns[i];
+    }
+    for (uint32_t i = 0; i < bursts; i++) {
+        arrived += overload.waited_ns[i] != 0;
+        sum_ns += overload.waited_ns[i];
+    }
+    EXPECT(arrived > 0, "nothing arrived");
+    return (uint32_t)(sum_ns / arrived / NS_PER_MS);
+}
+
+/* The one worker of a run with stalls, one processor and a small PassBudget falls behind, and then again. How
+ * long packets waited is said for the suite, which compares it with runs without QueueLimit. */
+static void overload_passes(void)
+{
+    fixture(4);
+    session_by_node();
+    uint32_t waited_ms = overload_run(flow_out, OVERLOAD_BURSTS);
+    sleep_s(10);
+    must_reach_peer(&peer);
+    overload_run(flow_in, OVERLOAD_BURSTS / 3); /* the event loop takes long for it as well */
+    sleep_s(100);
+    must_reach_node(&peer);
+    sim->log("waited %u ms", waited_ms);
+}
+
 const struct directed directed_data[] = {
     {"exactly-128-staged", exactly_128_staged},
     {"staged-128-all-flow", staged_128_all_flow},
@@ -271,5 +329,6 @@ const struct directed directed_data[] = {
     {"prefix-moves-under-traffic", prefix_moves_under_traffic},
     {"unrouted-packets-go-nowhere", unrouted_packets_go_nowhere},
     {"byte-counters", byte_counters},
+    {"overload-passes", overload_passes},
     {NULL, NULL},
 };

@@ -314,7 +314,7 @@ static void test_drops_of_another(void)
     uint32_t served = 0, dropped = 0;
     for (struct thing *thing; (thing = take()) != single;)
         *(thing->item.overdue ? &dropped : &served) += 1;
-    CHECK_MSG(served <= 1 && dropped >= FAIR_DROP_DISCOUNT / 2 && dropped <= FAIR_DROP_DISCOUNT + 1,
+    CHECK_MSG(served <= 1 && dropped > 1 && dropped <= FAIR_DROPS_MAX,
               "%u served, %u dropped before it", served, dropped);
     /* and while the one is overloaded, another that is not loses nothing and waits for at most two batches */
     reset();
