@@ -314,8 +314,8 @@ static void test_drops_of_another(void)
     uint32_t served = 0, dropped = 0;
     for (struct thing *thing; (thing = take()) != single;)
         *(thing->item.overdue ? &dropped : &served) += 1;
-    CHECK_MSG(served <= 1 && dropped > 1 && dropped <= FAIR_DROPS_MAX,
-              "%u served, %u dropped before it", served, dropped);
+    CHECK_MSG(served <= 1 && dropped > 1 && dropped <= FAIR_DROPS_MAX, "%u served, %u dropped before it",
+              served, dropped);
     /* and while the one is overloaded, another that is not loses nothing and waits for at most two batches */
     reset();
     load = (struct load){.flow = 1};
