@@ -32,6 +32,17 @@ struct aead_cost {
 /* One batch after the other, as the driver cuts a burst. */
 struct aead_cost aead_measure(uint32_t length, unsigned burst, uint64_t cycles);
 
+/* ---- beside.c: one tunnel's packets while another is at full rate ---- */
+struct beside_cost {
+    double median, p99;   /* cycles from the call with a single packet until its datagram is out */
+    double flood_packets; /* a second, of the other tunnel */
+};
+/* One packet after the other through `one`, with pauses, on virtual CPU 1, for so many cycles; `other`,
+ * unless NULL, is flooded with bursts on CPU 0 meanwhile, beyond what a call takes, so that the workers have
+ * a backlog of it. */
+struct beside_cost beside_measure(const struct tunnel *one, const struct tunnel *other, uint32_t length,
+                                  uint64_t cycles, double tsc_hertz);
+
 /* ---- stages.c: what the driver's functions do ---- */
 enum stage {
     STAGE_AEAD,

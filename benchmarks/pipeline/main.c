@@ -345,6 +345,35 @@ static void measure_cpus(uint32_t length)
         free(traffics[cpu].memory);
 }
 
+/* ---- one tunnel beside another at full rate ---- */
+
+static void measure_beside(uint32_t length)
+{
+    static double alone[ROUNDS_MAX], beside[ROUNDS_MAX], times[ROUNDS_MAX], tail[ROUNDS_MAX];
+    double flood = 0;
+
+    for (unsigned round = 0; round < options.rounds; round++) {
+        uint64_t cycles = (uint64_t)(tsc_hertz * options.milliseconds / 100); /* ten slices */
+        struct beside_cost quiet = beside_measure(&tunnels[0], NULL, length, cycles, tsc_hertz);
+        struct beside_cost loud = beside_measure(&tunnels[0], &tunnels[1], length, cycles, tsc_hertz);
+
+        alone[round] = quiet.median;
+        beside[round] = loud.median;
+        times[round] = loud.median / quiet.median;
+        tail[round] = loud.p99 / quiet.p99;
+        flood = loud.flood_packets;
+    }
+    printf("%6" PRIu32
+           " one packet's way out: %.0f cycles alone, %.0f beside another tunnel at %.0f packets/s: "
+           "%.2f times, 99th percentile %.2f times\n",
+           length, median(alone, options.rounds), median(beside, options.rounds), flood,
+           median(times, options.rounds), median(tail, options.rounds));
+    row(length, "both", "alone_cycles", "tsc", alone, options.rounds);
+    row(length, "both", "beside_cycles", "tsc", beside, options.rounds);
+    row(length, "both", "beside_times_alone", "", times, options.rounds);
+    row(length, "both", "beside_p99_times_alone", "", tail, options.rounds);
+}
+
 /* ---- all ---- */
 
 static void calibrate(void)
@@ -397,6 +426,9 @@ static void run(void *unused)
     if (options.cpus > 1)
         for (unsigned i = 0; i < options.size_count; i++)
             measure_cpus(options.sizes[i]);
+    if (options.cpus > 1)
+        for (unsigned i = 0; i < options.size_count; i++)
+            measure_beside(options.sizes[i]);
     for (unsigned i = 0; i < options.cpus; i++)
         tunnel_close(&tunnels[i]);
 }

@@ -83,7 +83,8 @@ def cpu(data):
 
 def latency(data):
     plots = []
-    for test, name in (("ping-idle", "Nothing else in the tunnel"), ("ping-loaded", "Beside a TCP stream")):
+    for test, name in (("ping-idle", "Nothing else in the tunnel"), ("ping-loaded", "Beside a TCP stream"),
+                       ("ping-beside", "Beside a TCP stream to another peer")):
         curves = data.result.get("percentiles", {})
         series = [(subject, curves[subject][test]) for subject in data.tunnels if test in curves.get(subject, {})]
         if series:
