@@ -3,7 +3,7 @@
  * table that holds the tunnel's default route. */
 #include "network.h"
 
-#include "control/secure_buffer.h"
+#include "secure_buffer.h"
 #include "spawn.h"
 
 #include <arpa/inet.h>

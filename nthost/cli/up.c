@@ -403,7 +403,7 @@ int command_up(int argc, char **argv)
     }
     if (!tunnel_name(operand, tunnel.path, sizeof tunnel.path, tunnel.name, sizeof tunnel.name))
         return EXIT_FAILED;
-    tunnel.config = config_load(tunnel.path, error, sizeof error);
+    tunnel.config = config_load(tunnel.path, CONFIG_QUICK, "nthost", error, sizeof error);
     if (!tunnel.config) {
         cli_error("%s", error);
         return EXIT_FAILED;
@@ -437,7 +437,7 @@ static bool save_running(const struct state *state)
     const char *path = state_find(state, "save");
     if (!path || !state_process(state))
         return true;
-    struct config *old = config_load(path, error, sizeof error);
+    struct config *old = config_load(path, CONFIG_QUICK, "nthost", error, sizeof error);
     bool done = old && wg_client_save(state_find(state, "control-dir"), state->name, old, path, error,
                                       sizeof error) == 0;
     if (!done)

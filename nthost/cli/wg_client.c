@@ -2,8 +2,8 @@
 #include "wg_client.h"
 
 #include "control/front_server.h"
-#include "control/key_codec.h"
-#include "control/secure_buffer.h"
+#include "key_codec.h"
+#include "secure_buffer.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

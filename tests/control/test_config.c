@@ -2,8 +2,8 @@
  * message, and random mutations under the sanitisers. */
 #include "check.h"
 
-#include "cli/config.h"
-#include "cli/config_value.h"
+#include "config.h"
+#include "config_value.h"
 
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -13,15 +13,20 @@
 #define PUBLIC  "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg="
 #define OTHER   "TrMvSoP4jYQlY6RIzBgbssQqY3vxI2Pi+y71lOWWXX0="
 
-static struct config *parse(const char *text, char *error, size_t size)
+static struct config *parse_kind(const char *text, enum config_kind kind, char *error, size_t size)
 {
     /* an exact-size heap copy: reading past the end is seen */
     size_t length = strlen(text);
     char *copy = malloc(length ? length : 1);
     memcpy(copy, text, length); // NOLINT(bugprone-not-null-terminated-result)
-    struct config *config = config_parse(copy, length, "t.conf", error, size);
+    struct config *config = config_parse(copy, length, kind, "t.conf", error, size);
     free(copy);
     return config;
+}
+
+static struct config *parse(const char *text, char *error, size_t size)
+{
+    return parse_kind(text, CONFIG_QUICK, error, size);
 }
 
 static void test_valid(void)
@@ -142,7 +147,7 @@ static void test_errors(void)
         {INTERFACE "Endpoint = 1.2.3.4:5\n",
          "t.conf:2:1: Endpoint belongs into [Peer], not into [Interface]"},
         {PEER "MTU = 1400\n", "t.conf:4:1: MTU belongs into [Interface], not into [Peer]"},
-        {PEER "Colour = red\n", "t.conf:4:1: key \"Colour\" is not known in [Peer]: see `nthost --help`"},
+        {PEER "Colour = red\n", "t.conf:4:1: key \"Colour\" is not known in [Peer]: see wg-quick(8)"},
         {PEER "PublicKey = " PUBLIC, "t.conf:4:13: PublicKey is given twice in this section: keep one"},
         {PEER "Endpoint = 1.2.3.4\n", "t.conf:4:12: Endpoint \"1.2.3.4\" is not valid: use name:port, "
                                       "192.0.2.1:port or [2001:db8::1]:port"},
@@ -172,8 +177,26 @@ static void test_errors(void)
         config_free(config);
     }
     char error[300];
-    CHECK(!config_parse("[Interface]\nMT\0U = 1400", 22, "t.conf", error, sizeof error));
+    CHECK(!config_parse("[Interface]\nMT\0U = 1400", 22, CONFIG_QUICK, "t.conf", error, sizeof error));
     CHECK(!strcmp(error, "t.conf:2:3: a zero byte: this is not a text file"));
+}
+
+/* What `setconf` reads: an adapter's part of a file only; [Interface] is not needed. */
+static void test_kind_wg(void)
+{
+    char error[300] = "";
+    struct config *config = parse_kind(PEER "AllowedIPs = 10.0.0.7/8\n", CONFIG_WG, error, sizeof error);
+    CHECK(config && config->peer_count == 1);
+    config_free(config);
+    config = parse_kind("[Peer]\nPublicKey = " PUBLIC, CONFIG_WG, error, sizeof error);
+    CHECK_MSG(config && config->peer_count == 1, "%s", error);
+    config_free(config);
+    CHECK(!parse_kind(INTERFACE "dns = 1.1.1.1\n", CONFIG_WG, error, sizeof error));
+    CHECK(!strcmp(
+        error,
+        "t.conf:2:1: DNS is for wg-quick only: take it out (`wg-quick strip` prints a file without it)"));
+    CHECK(!parse_kind(INTERFACE "Colour = 1\n", CONFIG_WG, error, sizeof error));
+    CHECK(!strcmp(error, "t.conf:2:1: key \"Colour\" is not known in [Interface]: see wg(8)"));
 }
 
 /* Wherever a private key lands by mistake, the message does not repeat it. */
@@ -214,14 +237,18 @@ static void test_files(void)
     char path[] = "/tmp/wyrm-config-XXXXXX", error[300];
     int fd = mkstemp(path);
     CHECK(fd >= 0 && write(fd, "[Interface]\nMTU = 9000\n", 23) == 23);
-    struct config *config = config_load(path, error, sizeof error);
+    struct config *config = config_load(path, CONFIG_QUICK, "test", error, sizeof error);
     CHECK(config && config->mtu == 9000);
     config_free(config);
     close(fd);
     unlink(path);
-    CHECK(!config_load(path, error, sizeof error) && strstr(error, "No such file"));
-    CHECK(!config_load("/", error, sizeof error) && strstr(error, "Is a directory"));
-    CHECK(!config_load("/dev/null", error, sizeof error) && strstr(error, "Invalid argument"));
+    CHECK(!config_load(path, CONFIG_QUICK, "test", error, sizeof error) && strstr(error, "No such file"));
+    CHECK(!config_load("/", CONFIG_QUICK, "test", error, sizeof error) && strstr(error, "Is a directory"));
+    CHECK(!config_load("/dev/null", CONFIG_QUICK, "test", error, sizeof error) &&
+          strstr(error, "Invalid argument"));
+    config = config_load("/dev/null", CONFIG_WG, "test", error, sizeof error);
+    CHECK(config && !config->peer_count && !config->has_private_key);
+    config_free(config);
 }
 
 static void test_mutations(unsigned rounds)
@@ -251,7 +278,8 @@ static void test_mutations(unsigned rounds)
         }
         char *exact = malloc(length);
         memcpy(exact, text, length);
-        struct config *config = config_parse(exact, length, "m.conf", error, sizeof error);
+        struct config *config =
+            config_parse(exact, length, round & 1 ? CONFIG_WG : CONFIG_QUICK, "m.conf", error, sizeof error);
         free(exact);
         free(text);
         accepted += config != NULL;
@@ -266,6 +294,7 @@ int main(void)
     srand(2);
     test_valid();
     test_errors();
+    test_kind_wg();
     test_secrets();
     test_names();
     test_files();

@@ -1,6 +1,6 @@
 /* Configuration files: any text is either refused with a place and a reason, or gives a configuration whose
  * parts are what the format allows. */
-#include "cli/config.h"
+#include "config.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,7 +31,8 @@ static void check_prefixes(const struct config_prefixes *prefixes)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char error[256] = "";
-    struct config *config = config_parse((const char *)data, size, "f.conf", error, sizeof error);
+    enum config_kind kind = size & 1 ? CONFIG_WG : CONFIG_QUICK;
+    struct config *config = config_parse((const char *)data, size, kind, "f.conf", error, sizeof error);
     if (!config) {
         REQUIRE(strncmp(error, "f.conf:", 7) == 0 && memchr(error, 0, sizeof error) && !strchr(error, '\n'));
         return 0;

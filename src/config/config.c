@@ -3,23 +3,18 @@
 #include "config.h"
 
 #include "config_value.h"
-#include "control/key_codec.h"
+#include "key_codec.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#define CONFIG_FILE_LIMIT_BYTES (64u << 20)
 
 enum section { SECTION_NONE, SECTION_INTERFACE, SECTION_PEER };
 
 struct reader {
+    enum config_kind kind;
     const char *file;
     char *error;
     size_t error_size;
@@ -241,6 +236,9 @@ static bool read_hook(struct reader *reader, struct span value)
 static const char *const interface_keys[] = {"PrivateKey", "ListenPort", "FwMark", "Address", "DNS",
                                              "MTU",        "Table",      "PreUp",  "PostUp",  "PreDown",
                                              "PostDown",   "SaveConfig", NULL};
+/* Those of [Interface] that describe the system around the adapter, not the adapter. */
+static const char *const quick_keys[] = {"Address", "DNS",     "MTU",      "Table",      "PreUp",
+                                         "PostUp",  "PreDown", "PostDown", "SaveConfig", NULL};
 static const char *const peer_keys[] = {"PublicKey", "PresharedKey",        "AllowedIPs",
                                         "Endpoint",  "PersistentKeepalive", NULL};
 
@@ -383,10 +381,15 @@ static bool read_assignment(struct reader *reader, struct span line)
             return fail(reader, line.at, "%s belongs into %s, not into %s", elsewhere,
                         interface ? "[Peer]" : "[Interface]", interface ? "[Interface]" : "[Peer]");
         /* A long name may be the text of a private key that lost its own name. */
-        return fail(reader, line.at, "key \"%.*s\" is not known in %s: see `nthost --help`",
+        return fail(reader, line.at, "key \"%.*s\" is not known in %s: see %s",
                     name.length > 24 ? 3 : (int)name.length, name.length > 24 ? "..." : name.at,
-                    interface ? "[Interface]" : "[Peer]");
+                    interface ? "[Interface]" : "[Peer]",
+                    reader->kind == CONFIG_QUICK ? "wg-quick(8)" : "wg(8)");
     }
+    if (interface && reader->kind == CONFIG_WG && find_key(quick_keys, name))
+        return fail(reader, line.at,
+                    "%s is for wg-quick only: take it out (`wg-quick strip` prints a file without it)",
+                    reader->key);
     return interface ? interface_value(reader, value) : peer_value(reader, value);
 }
 
@@ -435,9 +438,10 @@ static bool check_peers(struct reader *reader)
     return unique;
 }
 
-struct config *config_parse(const char *text, size_t length, const char *file, char *error, size_t error_size)
+struct config *config_parse(const char *text, size_t length, enum config_kind kind, const char *file,
+                            char *error, size_t error_size)
 {
-    struct reader reader = {.file = file, .error = error, .error_size = error_size};
+    struct reader reader = {.kind = kind, .file = file, .error = error, .error_size = error_size};
     reader.config = calloc(1, sizeof *reader.config);
     if (!reader.config) {
         snprintf(error, error_size, "%s: out of memory", file);
@@ -457,7 +461,7 @@ struct config *config_parse(const char *text, size_t length, const char *file, c
     }
     if (!end_section(&reader) || !check_peers(&reader))
         goto refuse;
-    if (!reader.seen_interface) {
+    if (kind == CONFIG_QUICK && !reader.seen_interface) {
         snprintf(error, error_size, "%s:1:1: there is no [Interface] section: add it", file);
         goto refuse;
     }
@@ -465,54 +469,6 @@ struct config *config_parse(const char *text, size_t length, const char *file, c
 refuse:
     config_free(reader.config);
     return NULL;
-}
-
-/* Reads a whole file into memory that the caller wipes and frees. NULL with errno. */
-static char *read_file(int fd, size_t *length)
-{
-    struct stat status;
-    if (fstat(fd, &status) < 0)
-        return NULL;
-    if (!S_ISREG(status.st_mode) || status.st_size > CONFIG_FILE_LIMIT_BYTES) {
-        errno = S_ISDIR(status.st_mode) ? EISDIR : S_ISREG(status.st_mode) ? EFBIG : EINVAL;
-        return NULL;
-    }
-    size_t size = (size_t)status.st_size;
-    char *text = malloc(size + 1);
-    *length = 0;
-    while (text && *length < size) {
-        ssize_t got = read(fd, text + *length, size - *length);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            break;
-        *length += (size_t)got;
-    }
-    return text;
-}
-
-struct config *config_load(const char *path, char *error, size_t error_size)
-{
-    struct stat status;
-    size_t length = 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        snprintf(error, error_size, "%s: cannot open the configuration: %s", path, strerror(errno));
-        return NULL;
-    }
-    if (fstat(fd, &status) == 0 && (status.st_mode & 0007))
-        fprintf(stderr, "nthost: warning: %s holds keys and every user can reach it: chmod 600 it\n", path);
-    char *text = read_file(fd, &length);
-    int problem = errno;
-    close(fd);
-    if (!text) {
-        snprintf(error, error_size, "%s: cannot read the configuration: %s", path, strerror(problem));
-        return NULL;
-    }
-    struct config *config = config_parse(text, length, path, error, error_size);
-    explicit_bzero(text, length);
-    free(text);
-    return config;
 }
 
 static void free_strings(struct config_strings *list)

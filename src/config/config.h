@@ -1,5 +1,5 @@
-/* Configuration files of `nthost up`: wg-quick's format (wg-quick(8), wg(8) "CONFIGURATION FILE FORMAT"),
- * read strictly: everything is checked before anything is done. */
+/* Configuration files in wg-quick's format (wg-quick(8), wg(8) "CONFIGURATION FILE FORMAT"), for `nthost up`
+ * and the command-line tool; read strictly: everything is checked before anything is done. */
 #pragma once
 
 #include <stdbool.h>
@@ -7,6 +7,11 @@
 #include <stdint.h>
 
 #define CONFIG_KEY_LENGTH 32
+
+enum config_kind {
+    CONFIG_QUICK, /* a whole tunnel: one [Interface] with the keys of wg-quick, and peers */
+    CONFIG_WG /* what an adapter is told (wg(8)): keys of wg-quick are errors, [Interface] may be missing */
+};
 
 /* An address with its prefix length; host bits are kept as written. */
 struct config_prefix {
@@ -55,10 +60,12 @@ struct config {
 
 /* Parses `length` bytes of text.  `file` is only named in messages.  NULL with `error` = "FILE:LINE:COLUMN:
  * what, which value, what to do" (never a key). */
-struct config *config_parse(const char *text, size_t length, const char *file, char *error,
-                            size_t error_size);
-/* The same from a file; warns on stderr when others than its owner can use it. */
-struct config *config_load(const char *path, char *error, size_t error_size);
+struct config *config_parse(const char *text, size_t length, enum config_kind kind, const char *file,
+                            char *error, size_t error_size);
+/* The same from a file (config_file.c); "-" is standard input.  With CONFIG_WG it may be a pipe, too.  Warns
+ * on stderr, in the name of `program`, when others than its owner can use it. */
+struct config *config_load(const char *path, enum config_kind kind, const char *program, char *error,
+                           size_t error_size);
 /* Wipes and frees. */
 void config_free(struct config *config);
 

@@ -1,0 +1,19 @@
+/* What the tool asks of the system besides the adapters (transport.h). */
+#pragma once
+
+#include "failure.h"
+#include "secure_buffer.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+bool platform_random(void *bytes, size_t length, struct failure *failure);
+/* Reads a small file or pipe with a key, at most `limit` bytes; "-" is standard input. */
+bool platform_read_secret(const char *path, size_t limit, struct secure_buffer *text,
+                          struct failure *failure);
+bool platform_write_output(const void *data, size_t length, struct failure *failure);
+bool platform_output_is_terminal(void);
+/* Standard output is a file that other users can read. */
+bool platform_output_is_exposed(void);
+/* Whether two such paths are both standard input, which can be read only once. */
+bool platform_is_standard_input(const char *path);
