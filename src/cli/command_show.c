@@ -89,7 +89,8 @@ static bool parse_arguments(const struct invocation *invocation, struct view *vi
         return fail(failure, EXIT_USAGE,
                     "show takes an adapter and a field, not %d arguments (see `wyrm show --help`)",
                     invocation->count);
-    *name = invocation->count ? invocation->arguments[0] : "all";
+    if (invocation->count)
+        *name = invocation->arguments[0];
     view->field = FIELD_ALL;
     if (invocation->count < 2)
         return true;
@@ -106,7 +107,7 @@ bool command_show(const struct invocation *invocation, struct failure *failure)
     struct view view = {.json = invocation->json};
     struct output output = {0};
     struct name_list names = {0};
-    const char *name;
+    const char *name = "all";
     if (!parse_arguments(invocation, &view, &name, failure))
         return false;
     view.pretty.show_keys = invocation->show_keys || environment_is("WG_HIDE_KEYS", "never");

@@ -190,6 +190,8 @@ static void sync_case(const char *file, const char *answer, const char *wanted)
     struct config *config =
         config_parse(file, strlen(file), CONFIG_WG, "t", failure.text, sizeof failure.text);
     CHECK_MSG(config != NULL, "%s", failure.text);
+    if (!config)
+        return;
     memcpy(change.private_key, config->private_key, KEY_LENGTH);
     change.listen_port = config->listen_port;
     change.fwmark = config->fwmark;
