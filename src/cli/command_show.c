@@ -27,6 +27,14 @@ struct view {
     struct pretty pretty;
 };
 
+/* The time is taken after the answer: a handshake between the two would seem to come from the future. */
+static void show_pretty(const struct device *device, const struct view *view, struct output *output)
+{
+    struct pretty pretty = view->pretty;
+    pretty.now = (int64_t)time(NULL);
+    format_pretty(output, device, &pretty);
+}
+
 static bool show_one(const char *name, const struct view *view, bool first, struct output *output,
                      struct failure *failure)
 {
@@ -37,7 +45,7 @@ static bool show_one(const char *name, const struct view *view, bool first, stru
         format_json(output, &device, view->field, view->pretty.show_keys);
     } else if (done && view->field == FIELD_ALL) {
         output_text(output, first ? "" : "\n");
-        format_pretty(output, &device, &view->pretty);
+        show_pretty(&device, view, output);
     } else if (done) {
         format_fields(output, &device, view->field, view->named);
     }
@@ -112,7 +120,6 @@ bool command_show(const struct invocation *invocation, struct failure *failure)
         return false;
     view.pretty.show_keys = invocation->show_keys || environment_is("WG_HIDE_KEYS", "never");
     view.pretty.colours = wants_colours();
-    view.pretty.now = (int64_t)time(NULL);
     view.named = !strcmp(name, "all");
     bool list = view.named || !strcmp(name, "interfaces"), done;
     if (list && !transport_list(&names, failure)) {

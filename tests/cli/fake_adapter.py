@@ -14,7 +14,8 @@ class FakeAdapter:
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(os.path.join(SOCKETS, f"{name}.sock"))
         self.listener.listen(16)
-        threading.Thread(target=self.serve, daemon=True).start()
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
 
     def serve(self):
         while True:
@@ -43,6 +44,8 @@ class FakeAdapter:
         return requests
 
     def close(self, keep_file=False):
+        self.listener.shutdown(socket.SHUT_RDWR)  # wakes accept(), which else keeps the socket alive
+        self.thread.join()
         self.listener.close()
         if not keep_file:
             os.unlink(os.path.join(SOCKETS, f"{self.name}.sock"))
