@@ -20,7 +20,7 @@ struct words {
 
 static bool refuse(struct words *words, const char *word, const char *value, const char *wanted)
 {
-    if (key_text_is_key(value))
+    if (key_may_be_in(value, strlen(value)))
         return fail(words->failure, EXIT_USAGE, "%s (argument %d) is not valid: use %s", word,
                     words->next + 1, wanted);
     return fail(words->failure, EXIT_USAGE, "%s \"%.60s\" (argument %d) is not valid: use %s", word, value,

@@ -10,5 +10,3 @@
 /* Reads a key in base64, with white space around it, from a file or pipe; "-" is standard input.  `*empty`:
  * there was nothing in it, and `key` is zero. */
 bool key_text_read(const char *path, uint8_t key[KEY_LENGTH], bool *empty, struct failure *failure);
-/* Whether a text could be a key, so that it must not be repeated in a message. */
-bool key_text_is_key(const char *text);

@@ -118,9 +118,14 @@ bool uapi_get_parse(char *text, size_t length, struct device *device, struct fai
         }
         if (outcome == NO_MEMORY)
             return fail(failure, EXIT_REFUSED, "out of memory");
-        if (outcome == NOT_VALID) /* the value may be a key */
+        if (outcome == NOT_VALID) { /* the value, or a line without a name, may be a key */
+            bool name = text[strspn(text, "abcdefghijklmnopqrstuvwxyz_")] == 0;
             return fail(failure, EXIT_NO_ANSWER, "%s: line %u of the answer (%.32s) is not valid",
-                        device->name, line, equals ? text : "no \"=\"");
+                        device->name, line,
+                        !equals ? "no \"=\""
+                        : name  ? text
+                                : "not repeated");
+        }
         text = newline + 1;
     }
     return fail(failure, EXIT_NO_ANSWER, "%s: the answer has no end", device->name);

@@ -54,11 +54,10 @@ static int shown(struct span value)
 
 static bool fail_value(struct reader *reader, struct span value, const char *wanted)
 {
-    uint8_t key[CONFIG_KEY_LENGTH];
-    if (key_from_base64(key, value.at, value.length)) { /* a key in the wrong place stays a secret */
-        explicit_bzero(key, sizeof key);
-        return fail(reader, value.at, "%s holds a key: use %s", reader->key, wanted);
-    }
+    if (key_may_be_in(value.at, value.length)) /* a key in the wrong place stays a secret */
+        return fail(reader, value.at,
+                    "%s is not valid (its value, which may hold a key, is not repeated): use %s", reader->key,
+                    wanted);
     return fail(reader, value.at, "%s \"%.*s\" is not valid: use %s", reader->key, shown(value), value.at,
                 wanted);
 }
@@ -359,6 +358,8 @@ static bool read_section(struct reader *reader, struct span line)
         reader->section = SECTION_PEER;
         return begin_peer(reader, line.at);
     }
+    if (key_may_be_in(line.at, line.length))
+        return fail(reader, line.at, "this section is not known: use [Interface] or [Peer]");
     return fail(reader, line.at, "section \"%.*s\" is not known: use [Interface] or [Peer]", shown(line),
                 line.at);
 }

@@ -103,3 +103,19 @@ bool key_is_zero(const uint8_t key[KEY_LENGTH])
         any |= key[i];
     return any == 0;
 }
+
+bool key_may_be_in(const char *text, size_t length)
+{
+    size_t run = 0, total = 0;
+    for (size_t i = 0; i < length; i++) {
+        char c = text[i];
+        bool digit = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' ||
+                     c == '/' || c == '=' || c == '-' || c == '_';
+        run = digit ? run + 1 : 0;
+        total += digit;
+        /* What stays below leaves over 100 bits of a key unknown. */
+        if (run >= 24 || total >= 40)
+            return true;
+    }
+    return false;
+}

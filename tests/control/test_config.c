@@ -215,6 +215,14 @@ static void test_secrets(void)
         PEER "PrivateKey = " PRIVATE "\n",
         PEER "PresharedKey = " PRIVATE PRIVATE "\n",
         PEER PRIVATE " = 1\n",
+        INTERFACE "ListenPort = x" PRIVATE "\n",
+        INTERFACE "MTU = \"" PRIVATE "\"\n",
+        INTERFACE "Address = " PRIVATE "/24\n",
+        INTERFACE "ListenPort = PrivateKey=" PRIVATE "\n",
+        INTERFACE "ListenPort = yAnz5TF+lXXJte14 tji3zlMNq+hd2 rYUIgJBgB3fBm=\n",
+        PEER "Endpoint = x" PRIVATE ":1\n",
+        PEER "PersistentKeepalive = 1 " PRIVATE "\n",
+        INTERFACE "[" PRIVATE "]\n",
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char error[300] = "";
