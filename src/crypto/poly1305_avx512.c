@@ -357,33 +357,94 @@ INLINE void eight_tags(struct poly1305_message *const m[8], struct number h)
 }
 
 /* Short messages need no powers: lane by lane, block by block. */
-static void eight_short(struct poly1305_message *const m[8])
+struct eight_short {
+    __m512i missing; /* blocks, of each message */
+    size_t most;     /* blocks that one of them has */
+    struct factor r;
+    struct number h;
+};
+
+/* The vectors of `words[first]` to `words[first + 3]`, two each. */
+INLINE void transpose_words(struct poly1305_lanes *const words[8], size_t first)
 {
-    __m512i words[2][POLY1305_LANES]; /* of 64 bits: the first four blocks of a group, the others */
-    uint64_t missing[POLY1305_LANES];
-    size_t most = 0;
-    for (int i = 0; i < 8; i++) {
-        size_t count = blocks_of(m[i]);
-        load_partial(m[i]->data, m[i]->length, count, &m[i]->length, &words[0][i], &words[1][i]);
-        missing[i] = POLY1305_LANES - count;
-        most = count > most ? count : most;
-    }
-    if (most > POLY1305_LANES / 2)
-        transpose(words[0]);
-    transpose(words[1]);
-    struct factor r = factor_of(eight_keys(m));
-    __m512i missing_blocks = _mm512_loadu_si512(missing);
-    struct number h = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512()};
-    for (size_t i = POLY1305_LANES - most; i < POLY1305_LANES; i++) {
-        __mmask8 there = _mm512_cmple_epu64_mask(missing_blocks, all((long long)i));
-        struct number block = split(words[i / 4][2 * (i % 4)], words[i / 4][2 * (i % 4) + 1]);
-        block.l2 = _mm512_or_si512(block.l2, _mm512_maskz_set1_epi64(there, BLOCK_BIT));
-        h = multiply(add(h, block), r);
-    }
-    eight_tags(m, h);
+    __m512i row[8];
+    for (size_t i = 0; i < 8; i++)
+        row[i] = _mm512_load_si512(words[first + i / 2]->limb[i % 2]);
+    transpose(row);
+    for (size_t i = 0; i < 8; i++)
+        _mm512_store_si512(words[first + i / 2]->limb[i % 2], row[i]);
 }
 
-static void eight_long(struct poly1305_message *const m[8], size_t count)
+/* `words[i]` gets block i of a group, in two limbs of 64 bits. */
+INLINE void short_begin(struct eight_short *e, struct poly1305_message *const m[8],
+                        struct poly1305_lanes *const words[8])
+{
+    uint64_t missing[POLY1305_LANES];
+    e->most = 0;
+    for (size_t i = 0; i < 8; i++) {
+        size_t count = blocks_of(m[i]);
+        __m512i first, second; /* the first four blocks of the group, the others */
+        load_partial(m[i]->data, m[i]->length, count, &m[i]->length, &first, &second);
+        _mm512_store_si512(words[i / 2]->limb[i % 2], first);
+        _mm512_store_si512(words[4 + i / 2]->limb[i % 2], second);
+        missing[i] = POLY1305_LANES - count;
+        e->most = count > e->most ? count : e->most;
+    }
+    if (e->most > POLY1305_LANES / 2)
+        transpose_words(words, 0);
+    transpose_words(words, 4);
+    e->r = factor_of(eight_keys(m));
+    e->missing = _mm512_loadu_si512(missing);
+    e->h = (struct number){_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512()};
+}
+
+INLINE void short_step(struct eight_short *e, const struct poly1305_lanes *words, size_t i)
+{
+    __mmask8 there = _mm512_cmple_epu64_mask(e->missing, all((long long)i));
+    struct number block = split(_mm512_load_si512(words->limb[0]), _mm512_load_si512(words->limb[1]));
+    block.l2 = _mm512_or_si512(block.l2, _mm512_maskz_set1_epi64(there, BLOCK_BIT));
+    e->h = multiply(add(e->h, block), e->r);
+}
+
+__attribute__((noinline)) static void eight_short(struct poly1305_message *const m[8])
+{
+    struct eight_short e;
+    struct poly1305_lanes words[POLY1305_LANES],
+        *word[POLY1305_LANES]; /* a message may stand in several lanes */
+    for (size_t i = 0; i < POLY1305_LANES; i++)
+        word[i] = &words[i];
+    short_begin(&e, m, word);
+    for (size_t i = POLY1305_LANES - e.most; i < POLY1305_LANES; i++)
+        short_step(&e, &words[i], i);
+    eight_tags(m, e.h);
+}
+
+/* Twice eight different ones: while one eight waits for its carries, the other multiplies. */
+__attribute__((noinline)) static void sixteen_short(struct poly1305_message messages[2 * POLY1305_LANES])
+{
+    struct eight_short e[2];
+    struct poly1305_message *m[2 * POLY1305_LANES];
+    struct poly1305_lanes *words[2 * POLY1305_LANES];
+    for (size_t i = 0; i < 2 * POLY1305_LANES; i++) {
+        m[i] = &messages[i];
+        words[i] = &messages[i].work;
+    }
+    short_begin(&e[0], m, words);
+    short_begin(&e[1], m + POLY1305_LANES, words + POLY1305_LANES);
+    size_t begin[2] = {POLY1305_LANES - e[0].most, POLY1305_LANES - e[1].most};
+    size_t both = begin[0] > begin[1] ? begin[0] : begin[1];
+    for (size_t k = 0; k < 2; k++)
+        for (size_t i = begin[k]; i < both; i++)
+            short_step(&e[k], &messages[k * POLY1305_LANES + i].work, i);
+    for (size_t i = both; i < POLY1305_LANES; i++) {
+        short_step(&e[0], &messages[i].work, i);
+        short_step(&e[1], &messages[POLY1305_LANES + i].work, i);
+    }
+    eight_tags(m, e[0].h);
+    eight_tags(m + POLY1305_LANES, e[1].h);
+}
+
+__attribute__((noinline)) static void eight_long(struct poly1305_message *const m[8], size_t count)
 {
     size_t i = 0;
     eight_powers(m);
@@ -395,18 +456,28 @@ static void eight_long(struct poly1305_message *const m[8], size_t count)
     eight_tags(m, h);
 }
 
+static bool all_short(const struct poly1305_message *messages, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (blocks_of(&messages[i]) > POLY1305_LANES)
+            return false;
+    return true;
+}
+
 void poly1305_avx512(struct poly1305_message *messages, size_t count)
 {
-    for (size_t first = 0; first < count; first += POLY1305_LANES) {
-        size_t here = count - first < POLY1305_LANES ? count - first : POLY1305_LANES;
+    for (size_t here; count > 0; messages += here, count -= here) {
         struct poly1305_message *m[POLY1305_LANES];
-        bool all_short = true;
-        /* Lanes without a message of their own repeat the first one. */
-        for (size_t i = 0; i < POLY1305_LANES; i++) {
-            m[i] = &messages[first + (i < here ? i : 0)];
-            all_short = all_short && blocks_of(m[i]) <= POLY1305_LANES;
+        here = 2 * POLY1305_LANES;
+        if (count >= here && all_short(messages, here)) {
+            sixteen_short(messages);
+            continue;
         }
-        if (all_short)
+        here = count < POLY1305_LANES ? count : POLY1305_LANES;
+        /* Lanes without a message of their own repeat the first one. */
+        for (size_t i = 0; i < POLY1305_LANES; i++)
+            m[i] = &messages[i < here ? i : 0];
+        if (all_short(messages, here))
             eight_short(m);
         else
             eight_long(m, here);

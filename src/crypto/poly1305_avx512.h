@@ -21,7 +21,8 @@ struct poly1305_message {
     const uint8_t *data;
     size_t length;
     _Alignas(64) uint8_t key[64]; /* r, s; what is behind is not used */
-    /* The powers of r that the lanes' last blocks are multiplied by, then the lanes' sums. */
+    /* The powers of r that the lanes' last blocks are multiplied by, then the lanes' sums; or blocks of short
+     * ones. */
     struct poly1305_lanes work;
     uint64_t tag[2];
 };

@@ -74,7 +74,7 @@ static void sums_about_the_modulus(size_t more, int above, uint64_t s)
 static void moduli(void)
 {
     static const uint64_t addends[] = {0, 1, ~UINT64_C(0), UINT64_C(1) << 63};
-    for (size_t batch = 1; batch <= 9; batch += 4)
+    for (size_t batch = 1; batch <= 25; batch += 4)
         for (size_t more = 0; more < 12; more++)
             for (int above = -70; above <= 20; above++) {
                 sums_about_the_modulus(more, above, addends[(size_t)(above + 70) % 4]);
@@ -114,7 +114,7 @@ static void random_values(unsigned rounds)
                 state ^= state << 13, state ^= state >> 7, state ^= state << 17;
                 word[i] = state;
             }
-            size_t length = word[3] % (round % 3 ? MAX : 113);
+            size_t length = word[3] % (round % 3 ? MAX : round % 2 ? 113 : 49); /* of up to 8 and 4 blocks */
             uint8_t *bytes = next(length, word[0], word[1], word[2]);
             /* Runs of ones and of zeros as well as noise. */
             for (size_t i = 0; i < length; i++)
