@@ -1,24 +1,36 @@
-# fiat-crypto's formally verified field arithmetic for Curve25519: one generated C header (MIT), taken at configure
-# time out of the Debian package librust-ring-dev, which is unpacked but not installed.  Package and header stay in
-# build/cache/fiat-crypto, so that later configurations need no network; the header's checksum is verified each time.
+# fiat-crypto's formally verified field arithmetic for Curve25519: two generated C headers (MIT), over words of
+# 64 and of 32 bits, taken at configure
+# time out of the Debian package librust-ring-dev, which is unpacked but not installed.  Package and headers stay in
+# build/cache/fiat-crypto, so that later configurations need no network; the headers' checksums are verified each time.
 # Sets FIAT_CRYPTO_INCLUDE_DIR.
 set(_fiat_package librust-ring-dev)
 set(_fiat_version 0.16.20-2)
-set(_fiat_sha256 b57420753499030621a681cbfac90df82f641147e6b8c55ee644c8fe9178e291)
-set(_fiat_member usr/share/cargo/registry/ring-0.16.20/third_party/fiat/curve25519_64.h)
+set(_fiat_sha256_64 b57420753499030621a681cbfac90df82f641147e6b8c55ee644c8fe9178e291)
+set(_fiat_sha256_32 7bcd226c85bdb0fe8fd4d80c006cc3fab4352df94aa8fedd826b6b1f60beaecf)
+set(_fiat_folder usr/share/cargo/registry/ring-0.16.20/third_party/fiat)
 set(_fiat_cache ${CMAKE_SOURCE_DIR}/build/cache/fiat-crypto)
 
 file(MAKE_DIRECTORY ${_fiat_cache})
 # Two presets may be configured at the same time.
 file(LOCK ${_fiat_cache}/lock GUARD FILE TIMEOUT 300)
 
-set(_fiat_header ${_fiat_cache}/include/curve25519_64.h)
-set(_fiat_found "")
-if(EXISTS ${_fiat_header})
-    file(SHA256 ${_fiat_header} _fiat_found)
-endif()
+# Sets OUT to a text that says which header of DIRECTORY is missing or not the expected one, empty when all is well.
+function(_fiat_problem directory out)
+    set(problem "")
+    foreach(width 64 32)
+        set(found "missing")
+        if(EXISTS ${directory}/curve25519_${width}.h)
+            file(SHA256 ${directory}/curve25519_${width}.h found)
+        endif()
+        if(NOT found STREQUAL _fiat_sha256_${width})
+            set(problem "curve25519_${width}.h: SHA-256 is ${found}, expected ${_fiat_sha256_${width}}")
+        endif()
+    endforeach()
+    set(${out} "${problem}" PARENT_SCOPE)
+endfunction()
 
-if(NOT _fiat_found STREQUAL _fiat_sha256)
+_fiat_problem(${_fiat_cache}/include _fiat_found)
+if(_fiat_found)
     file(GLOB _fiat_deb ${_fiat_cache}/${_fiat_package}_${_fiat_version}_*.deb)
     if(NOT _fiat_deb)
         message(STATUS "Fetching ${_fiat_package} ${_fiat_version} (fiat-crypto's Curve25519 arithmetic)")
@@ -44,18 +56,16 @@ if(NOT _fiat_found STREQUAL _fiat_sha256)
         file(REMOVE ${_fiat_deb})
         message(FATAL_ERROR "Cannot unpack ${_fiat_deb} (removed; configure again to fetch it anew): ${_fiat_output}")
     endif()
-    set(_fiat_found "missing")
-    if(EXISTS ${_fiat_cache}/unpacked/${_fiat_member})
-        file(SHA256 ${_fiat_cache}/unpacked/${_fiat_member} _fiat_found)
-    endif()
-    if(NOT _fiat_found STREQUAL _fiat_sha256)
+    _fiat_problem(${_fiat_cache}/unpacked/${_fiat_folder} _fiat_found)
+    if(_fiat_found)
         file(REMOVE ${_fiat_deb})
-        file(REMOVE_RECURSE ${_fiat_cache}/unpacked)
-        message(FATAL_ERROR "${_fiat_deb} does not hold the expected ${_fiat_member}: SHA-256 is ${_fiat_found}, "
-                            "expected ${_fiat_sha256}.  The package was removed.")
+        message(FATAL_ERROR "${_fiat_deb} does not hold the expected ${_fiat_found}.  The package was removed.")
     endif()
     file(MAKE_DIRECTORY ${_fiat_cache}/include)
-    file(COPY_FILE ${_fiat_cache}/unpacked/${_fiat_member} ${_fiat_header} ONLY_IF_DIFFERENT)
+    foreach(_fiat_width 64 32)
+        file(COPY_FILE ${_fiat_cache}/unpacked/${_fiat_folder}/curve25519_${_fiat_width}.h
+             ${_fiat_cache}/include/curve25519_${_fiat_width}.h ONLY_IF_DIFFERENT)
+    endforeach()
     file(REMOVE_RECURSE ${_fiat_cache}/unpacked)
 endif()
 

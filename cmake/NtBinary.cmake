@@ -10,9 +10,17 @@ set(NT_IMPORT_MODULES ntoskrnl hal ndis netio cng)
 find_program(NT_LLD_LINK lld-link-19 REQUIRED)
 find_program(NT_DLLTOOL llvm-dlltool-19 REQUIRED)
 
-set(NT_LINK_FLAGS
-    /driver /subsystem:native,10.00 /nodefaultlib /machine:x64 /base:0x140000000
-    /dynamicbase /nxcompat /highentropyva /tsaware:no /release /Brepro /guard:cf
+if(WYRM_ARCHITECTURE STREQUAL "x86")
+    # No function installs an exception handler, so there is no table of them (/safeseh).  Symbols have their C prefix.
+    set(NT_LINK_FLAGS /machine:x86 /base:0x10000000 /safeseh:no /include:__load_config_used)
+    set(NT_DRIVER_ENTRY DriverEntry@8)
+else()
+    set(NT_LINK_FLAGS /machine:${WYRM_ARCHITECTURE} /base:0x140000000 /highentropyva /include:_load_config_used)
+    set(NT_DRIVER_ENTRY DriverEntry)
+endif()
+list(APPEND NT_LINK_FLAGS
+    /driver /subsystem:native,10.00 /nodefaultlib
+    /dynamicbase /nxcompat /tsaware:no /release /Brepro /guard:cf
     /version:10.0 /osversion:10.0 /opt:ref,icf /merge:.00cfg=.rdata /debug:dwarf
     /section:INIT,ERD /section:.text,ERP /section:.rdata,RP /section:.data,RWP /section:.pdata,RP /section:.rsrc,RD)
 
@@ -22,7 +30,7 @@ function(nt_driver name)
         set(ARG_OUTPUT_DIR ${WYRM_BIN_DIR})
     endif()
     if(NOT ARG_ENTRY)
-        set(ARG_ENTRY DriverEntry)
+        set(ARG_ENTRY ${NT_DRIVER_ENTRY})
     endif()
     if(NOT ARG_IMPORTS)
         set(ARG_IMPORTS ${NT_IMPORT_MODULES})
@@ -51,7 +59,7 @@ function(nt_driver name)
 set -eu
 exec ${NT_LLD_LINK} /out:\"$1\" /entry:${ARG_ENTRY} ${link_flags} \\
     $<JOIN:$<TARGET_OBJECTS:${name}_objects>, \\\n    > \\
-    /include:_load_config_used $<JOIN:${inputs}, \\\n    >
+    $<JOIN:${inputs}, \\\n    >
 ")
     # A temporary name and a move: whoever runs the image meanwhile never sees half of it.
     add_custom_command(

@@ -13,7 +13,11 @@ _load_config_used:
     .quad   0                       // 0x60 SEHandlerTable, x86 only
     .quad   0                       // 0x68 SEHandlerCount
     .quad   __guard_check_icall_fptr    // 0x70
+#if defined(__x86_64__)
     .quad   __guard_dispatch_icall_fptr // 0x78
+#else
+    .quad   0                           // 0x78, x64 only
+#endif
     .quad   __guard_fids_table      // 0x80
     .quad   __guard_fids_count      // 0x88
     .long   __guard_flags           // 0x90
@@ -30,22 +34,26 @@ _load_config_used:
     .error  "the load configuration must have 0x138 bytes"
     .endif
 
-    // The kernel replaces these two before the image's sections become read-only.
+    // The kernel replaces these before the image's sections become read-only.
     .section .00cfg,"dr"
     .globl  __guard_check_icall_fptr
     .p2align 3
 __guard_check_icall_fptr:
     .quad   guard_check_nothing
+#if defined(__x86_64__)
     .globl  __guard_dispatch_icall_fptr
 __guard_dispatch_icall_fptr:
     .quad   guard_jump
+#endif
 
     .text
     .def guard_check_nothing; .scl 3; .type 32; .endef
     .p2align 4
-guard_check_nothing:                // target in rcx
-    retq
+guard_check_nothing:                // target in rcx or x15
+    ret
+#if defined(__x86_64__)
     .def guard_jump; .scl 3; .type 32; .endef
     .p2align 4
 guard_jump:                         // target in rax
     jmpq    *%rax
+#endif

@@ -1,7 +1,8 @@
 /*
  * memcpy, memmove, memset and memcmp for drivers: the compiler emits calls to them and there is no C library.
- * Only 16-byte SSE2 registers, whose use needs no saved state on x64; overlapping head and tail accesses
- * instead of byte loops; REP MOVSB/STOSB where its start-up cost is paid back.
+ * Only 16-byte registers, whose use needs no saved state on x64 and arm64 (x86 is compiled without them);
+ * overlapping head and tail accesses instead of byte loops; REP MOVSB/STOSB where its start-up cost is paid
+ * back.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -11,8 +12,16 @@ typedef uint64_t word8 __attribute__((aligned(1), may_alias));
 typedef uint32_t word4 __attribute__((aligned(1), may_alias));
 typedef uint16_t word2 __attribute__((aligned(1), may_alias));
 
-/* From this size on REP MOVSB (ERMS) beats a loop of 16-byte moves. */
-#define REP_MINIMUM 2048
+/* From this size on REP MOVSB (ERMS) beats a loop of 16-byte moves, where there is such an instruction. */
+#if defined(__x86_64__) || defined(__i386__)
+#define REP_MINIMUM        2048
+#define REP_MOVE(d, s, n)  __asm__ volatile("rep movsb" : "+D"(d), "+S"(s), "+c"(n) : : "memory")
+#define REP_STORE(d, v, n) __asm__ volatile("rep stosb" : "+D"(d), "+c"(n) : "a"((uint8_t)(v)) : "memory")
+#else
+#define REP_MINIMUM        SIZE_MAX
+#define REP_MOVE(d, s, n)  __builtin_unreachable()
+#define REP_STORE(d, v, n) __builtin_unreachable()
+#endif
 
 void *memcpy(void *destination, const void *source, size_t length);
 void *memmove(void *destination, const void *source, size_t length);
@@ -79,7 +88,7 @@ void *memcpy(void *destination, const void *source, size_t length)
     } else if (length < REP_MINIMUM) {
         move_forward(d, s, length);
     } else {
-        __asm__ volatile("rep movsb" : "+D"(d), "+S"(s), "+c"(length) : : "memory");
+        REP_MOVE(d, s, length);
     }
     return destination;
 }
@@ -104,7 +113,7 @@ void *memset(void *destination, int value, size_t length)
     uint8_t *d = destination;
     uint64_t word = 0x0101010101010101ULL * (uint8_t)value;
     if (length >= REP_MINIMUM) {
-        __asm__ volatile("rep stosb" : "+D"(d), "+c"(length) : "a"((uint8_t)value) : "memory");
+        REP_STORE(d, value, length);
     } else if (length >= 16) {
         vec16 v = (vec16)(__attribute__((vector_size(16))) uint64_t){word, word};
         uint8_t *last = d + length - 16;

@@ -73,7 +73,9 @@ uint32_t aead_core_select(uint32_t features)
     for (size_t i = 0; i < sizeof cores / sizeof cores[0]; i++)
         if ((cores[i]->features & ~features) == 0)
             selected_core = cores[i];
+#if defined(__x86_64__)
     narrow_core = (features & CPU_FEATURE_SSSE3) != 0 ? &aead_core_ssse3 : &aead_core_sse2;
+#endif
     return selected_core->features | (avx512_selected ? avx512 : 0);
 }
 

@@ -7,18 +7,30 @@
 
 #include <stdint.h>
 
-/* What the header expects from its includer: the optimiser must not see that the value is a mask. */
+/* What the headers expect from their includer: the optimiser must not see that the value is a mask. */
 static inline uint64_t value_barrier_u64(uint64_t value)
 {
     __asm__("" : "+r"(value));
     return value;
 }
 
+static inline uint32_t value_barrier_u32(uint32_t value)
+{
+    __asm__("" : "+r"(value));
+    return value;
+}
+
+#ifdef __SIZEOF_INT128__
 #include <curve25519_64.h>
-
 #define FIELD_LIMBS 5
+typedef uint64_t field_limb;
+#else
+#include <curve25519_32.h>
+#define FIELD_LIMBS 10
+typedef uint32_t field_limb;
+#endif
 
-typedef uint64_t field[FIELD_LIMBS];
+typedef field_limb field[FIELD_LIMBS];
 
 /* Powers on the way to the inverse, to be erased with the caller's secrets: e5 = z^(2^5 - 1) and so on. */
 struct field_inversion {

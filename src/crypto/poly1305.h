@@ -26,6 +26,69 @@ static inline void poly1305_init(struct poly1305_state *state, const uint8_t key
     state->pad1 = load_le64(key + 24);
 }
 
+#ifdef __SIZEOF_INT128__
+typedef unsigned __int128 poly1305_wide;
+
+__attribute__((always_inline)) static inline poly1305_wide poly1305_product(uint64_t a, uint64_t b)
+{
+    return (poly1305_wide)a * b;
+}
+
+__attribute__((always_inline)) static inline poly1305_wide poly1305_sum(poly1305_wide a, poly1305_wide b)
+{
+    return a + b;
+}
+
+__attribute__((always_inline)) static inline poly1305_wide poly1305_plus(poly1305_wide a, uint64_t b)
+{
+    return a + b;
+}
+
+__attribute__((always_inline)) static inline uint64_t poly1305_low(poly1305_wide value)
+{
+    return (uint64_t)value;
+}
+
+__attribute__((always_inline)) static inline uint64_t poly1305_high(poly1305_wide value)
+{
+    return (uint64_t)(value >> 64);
+}
+#else
+/* 128 bits where the compiler has no such integer (x86). */
+typedef struct {
+    uint64_t low, high;
+} poly1305_wide;
+
+static inline poly1305_wide poly1305_product(uint64_t a, uint64_t b)
+{
+    uint64_t a0 = (uint32_t)a, a1 = a >> 32, b0 = (uint32_t)b, b1 = b >> 32;
+    uint64_t low = a0 * b0, middle = a1 * b0 + (low >> 32), other = a0 * b1 + (uint32_t)middle;
+    return (poly1305_wide){other << 32 | (uint32_t)low, a1 * b1 + (middle >> 32) + (other >> 32)};
+}
+
+static inline poly1305_wide poly1305_sum(poly1305_wide a, poly1305_wide b)
+{
+    unsigned long long carry;
+    uint64_t low = __builtin_addcll(a.low, b.low, 0, &carry);
+    return (poly1305_wide){low, a.high + b.high + carry};
+}
+
+static inline poly1305_wide poly1305_plus(poly1305_wide a, uint64_t b)
+{
+    return poly1305_sum(a, (poly1305_wide){b, 0});
+}
+
+static inline uint64_t poly1305_low(poly1305_wide value)
+{
+    return value.low;
+}
+
+static inline uint64_t poly1305_high(poly1305_wide value)
+{
+    return value.high;
+}
+#endif
+
 /* h = (h + block + 2^128) * r, partially reduced modulo 2^130 - 5.  The low two bits of r1 are clear, hence
  * 2^128 * r1 = 2^130 * (r1 / 4) = 5 * (r1 / 4) = r1 + r1 / 4 =: s1. */
 __attribute__((always_inline)) static inline void poly1305_step(uint64_t *h0, uint64_t *h1, uint64_t *h2,
@@ -37,14 +100,14 @@ __attribute__((always_inline)) static inline void poly1305_step(uint64_t *h0, ui
     uint64_t a1 = __builtin_addcll(*h1, load_le64(block + 8), carry, &carry);
     uint64_t a2 = *h2 + 1 + carry;
 
-    unsigned __int128 d0 = (unsigned __int128)a0 * r0 + (unsigned __int128)a1 * s1;
-    unsigned __int128 d1 = (unsigned __int128)a0 * r1 + (unsigned __int128)a1 * r0 + a2 * s1;
-    d1 += (uint64_t)(d0 >> 64);
-    uint64_t top = a2 * r0 + (uint64_t)(d1 >> 64);
+    poly1305_wide d0 = poly1305_sum(poly1305_product(a0, r0), poly1305_product(a1, s1));
+    poly1305_wide d1 = poly1305_sum(poly1305_product(a0, r1), poly1305_product(a1, r0));
+    d1 = poly1305_plus(poly1305_plus(d1, a2 * s1), poly1305_high(d0));
+    uint64_t top = a2 * r0 + poly1305_high(d1);
 
     uint64_t fold = (top & ~(uint64_t)3) + (top >> 2);
-    *h0 = __builtin_addcll((uint64_t)d0, fold, 0, &carry);
-    *h1 = __builtin_addcll((uint64_t)d1, 0, carry, &carry);
+    *h0 = __builtin_addcll(poly1305_low(d0), fold, 0, &carry);
+    *h1 = __builtin_addcll(poly1305_low(d1), 0, carry, &carry);
     *h2 = (top & 3) + carry;
 }
 

@@ -14,9 +14,9 @@ struct ladder {
 
 static void conditional_swap(field left, field right, uint64_t swap)
 {
-    uint64_t mask = value_barrier_u64(0 - swap);
+    field_limb mask = (field_limb)value_barrier_u64(0 - swap);
     for (int i = 0; i < FIELD_LIMBS; i++) {
-        uint64_t difference = (left[i] ^ right[i]) & mask;
+        field_limb difference = (left[i] ^ right[i]) & mask;
         left[i] ^= difference;
         right[i] ^= difference;
     }

@@ -33,7 +33,7 @@ struct base_multiplication {
 static void choose_if(field out, const field in, uint64_t mask)
 {
     for (int i = 0; i < FIELD_LIMBS; i++)
-        out[i] ^= (out[i] ^ in[i]) & mask;
+        out[i] ^= (out[i] ^ in[i]) & (field_limb)mask;
 }
 
 /* All ones if a == b; both below 2^63. */

@@ -2,7 +2,8 @@
 """Prints the table of multiples of the base point that x25519_base.c needs, as C initialisers.
 
 Row k holds j * 256^k * B for j = 1..8, B being the base point of edwards25519 (RFC 7748, section 4.1).  A point is
-three field elements, y + x, y - x and 2dxy, in limbs of 51 bits.  The build writes it to a header."""
+three field elements, y + x, y - x and 2dxy, in limbs of 51 bits or of 26 and 25 bits alternately, as FIELD_LIMBS of
+field25519.h says.  The build writes it to a header."""
 
 P = 2**255 - 19
 D = -121665 * pow(121666, -1, P) % P
@@ -26,23 +27,30 @@ def add(a, b):
     return ((x1 * y2 + x2 * y1) * pow(1 + t, -1, P) % P, (y1 * y2 + x1 * x2) * pow(1 - t, -1, P) % P)
 
 
-def limbs(value):
+def limbs(value, count):
+    """Limb i begins at bit ceil(255 i / count)."""
     value %= P
-    return ", ".join(f"0x{value >> (51 * i) & (2**51 - 1):x}" for i in range(5))
+    starts = [-(-255 * i // count) for i in range(count + 1)]
+    return ", ".join(f"0x{value >> start & (1 << end - start) - 1:x}" for start, end in zip(starts, starts[1:]))
 
 
-def main():
+def table(count):
     row = (x_of(Y), Y)
     for _ in range(32):
         point = row
         print("{")
         for _ in range(8):
             x, y = point
-            print(f"    {{{{{limbs(y + x)}}}, {{{limbs(y - x)}}}, {{{limbs(2 * D * x * y)}}}}},")
+            sum, difference, product = (limbs(v, count) for v in (y + x, y - x, 2 * D * x * y))
+            print(f"    {{{{{sum}}}, {{{difference}}}, {{{product}}}}},")
             point = add(point, row)
         print("},")
         for _ in range(8):
             row = add(row, row)
 
 
-main()
+print("#if FIELD_LIMBS == 5")
+table(5)
+print("#else")
+table(10)
+print("#endif")

@@ -1,5 +1,6 @@
 """The tables of facts: nt/facts/*.tsv (committed, only what the headers declare) and, where present, the complete
 tables they were taken from (shared/facts beside the repository)."""
+import itertools
 import os
 
 from declarations import ROOT
@@ -8,7 +9,7 @@ COMMITTED = os.path.join(ROOT, "nt", "facts")
 SHARED = os.path.join(ROOT, "..", "shared", "facts")
 # The headers declare the largest layouts, those of this NDIS contract version.
 CONTRACT = 689
-ARCHITECTURES = ("x64", "arm64")
+ARCHITECTURES = ("x64", "arm64", "x86")
 
 
 def rows(path):
@@ -53,7 +54,7 @@ def select_abi(declared):
     """The rows of the complete table that concern what the headers declare, in our columns."""
     wanted_bits = {(struct, field) for _, struct, _, field in masks()}
     selected, seen = [], set()
-    for row in rows(os.path.join(SHARED, "nt-abi.tsv")):
+    for row in itertools.chain(rows(os.path.join(SHARED, "nt-abi.tsv")), rows(os.path.join(SHARED, "nt-abi-x86.tsv"))):
         kind, name = row[0], row[1]
         if kind == "struct" and name in declared.records and in_contract(row[5]):
             entry = (kind, name, "-", row[2], row[3], architectures(row[4]))
@@ -71,6 +72,13 @@ def select_abi(declared):
             seen.add(entry)
             selected.append(entry)
     return selected
+
+
+def select_decorated(declared):
+    """(name, name in x86 object files) of the functions that the complete table knows; it counts a parameter that is
+    written as an array as nothing."""
+    return sorted((row[0], row[5]) for row in rows(os.path.join(SHARED, "nt-abi-x86-stdcall.tsv"))
+                  if row[0] in declared.functions and row[2] == "import" and row[0] != "KeWaitForMultipleObjects")
 
 
 def irql_range(text):
@@ -124,13 +132,19 @@ FUNCTIONS_HEADER = """# The functions that nt/include declares: exporting module
 """
 
 
+DECORATED_HEADER = """# The names in x86 object files of functions that nt/include declares, for those that Microsoft's metadata give it for.
+# Made by tests/nt-abi/generate.py --update.  NAME DECORATED-NAME
+"""
+
+
 def table_text(header, entries):
     return header + "".join("\t".join(e) + "\n" for e in entries)
 
 
 def update(declared):
     for name, header, entries in (("abi.tsv", ABI_HEADER, select_abi(declared)),
-                                  ("functions.tsv", FUNCTIONS_HEADER, select_functions(declared))):
+                                  ("functions.tsv", FUNCTIONS_HEADER, select_functions(declared)),
+                                  ("decorated.tsv", DECORATED_HEADER, select_decorated(declared))):
         with open(os.path.join(COMMITTED, name), "w", encoding="utf-8") as file:
             file.write(table_text(header, entries))
 
@@ -138,7 +152,8 @@ def update(declared):
 def committed_matches_shared(declared):
     """None, or what differs."""
     for name, header, entries in (("abi.tsv", ABI_HEADER, select_abi(declared)),
-                                  ("functions.tsv", FUNCTIONS_HEADER, select_functions(declared))):
+                                  ("functions.tsv", FUNCTIONS_HEADER, select_functions(declared)),
+                                  ("decorated.tsv", DECORATED_HEADER, select_decorated(declared))):
         with open(os.path.join(COMMITTED, name), encoding="utf-8") as file:
             have, want = file.read(), table_text(header, entries)
         if have != want:

@@ -12,11 +12,15 @@ import facts
 import generate
 from declarations import DRIVER_FLAGS, INCLUDE, ROOT, Declarations, headers
 
+sys.path.insert(0, os.path.join(ROOT, "nt", "def"))
+import decorate # the names on x86
+
 WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wstrict-prototypes", "-Wmissing-prototypes", "-Wshadow"]
 TARGETS = [
     # name, architecture of the facts, command
     ("driver, clang x64", "x64", ["clang-19", "--target=x86_64-pc-windows-msvc", *DRIVER_FLAGS]),
     ("driver, clang arm64", "arm64", ["clang-19", "--target=aarch64-pc-windows-msvc", *DRIVER_FLAGS]),
+    ("driver, clang x86", "x86", ["clang-19", "--target=i686-pc-windows-msvc", *DRIVER_FLAGS]),
     ("nthost, clang", "x64", ["clang-19", "--target=x86_64-linux-gnu", "-std=gnu17", "-I" + INCLUDE]),
     ("nthost, gcc", "x64", ["gcc", "-std=gnu17", "-I" + INCLUDE]),
 ]
@@ -174,6 +178,22 @@ def test_definitions(declared):
     check(any("and in" in p for p in broken("hal.def", add={"KeSetEvent": False})), "a double export is refused")
 
 
+def test_decorated():
+    """Calling convention and size of the arguments on x86, where both are part of a name."""
+    known = dict(facts.rows(os.path.join(facts.COMMITTED, "decorated.tsv")))
+    ours = decorate.decorated_names()
+    compared = [name for name in known if name in ours]
+    wrong = [f"{ours[name]}, should be {known[name]}" for name in compared if ours[name] != known[name]]
+    check(len(compared) > 100 and not wrong, "the names in x86 object files", "; ".join(wrong[:10]))
+    plain = [n for n, name in ours.items() if n in known and name.startswith("@")]
+    check(len(plain) > 10, "functions with arguments in registers are among them", str(plain))
+    exports = decorate.exports_on_x86()
+    missing = [name for names in exports.values() for name in names if name not in ours]
+    check(not missing, "nt/def/x86.tsv names only what is declared", ", ".join(missing))
+    lost = set(ours) - {name for names in exports.values() for name in names}
+    check(not lost, "all imports that x86 declares are in a module", ", ".join(sorted(lost)))
+
+
 def test_runtime():
     """The drivers' memory functions, natively and under the address sanitizer; a broken one must be noticed."""
     scratch = os.path.join(ROOT, "build", "tests-nt-abi")
@@ -210,6 +230,7 @@ def main():
     test_completeness(declared)
     test_tables(declared)
     test_definitions(declared)
+    test_decorated()
     test_runtime()
     print(f"{counts['passed']} passed, {counts['failed']} failed, {counts['skipped']} skipped")
     return 0 if counts["passed"] and not counts["failed"] else 1

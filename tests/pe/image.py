@@ -1,4 +1,4 @@
-"""A PE32+ image as the loader of Windows sees it (Microsoft, "PE Format"): headers, sections, directories.
+"""A PE32 or PE32+ image as the loader of Windows sees it (Microsoft, "PE Format"): headers, sections, directories.
 Reading outside the file or outside a section raises Damaged."""
 import struct
 
@@ -21,9 +21,14 @@ class Section:
         return self.address <= rva and rva + length <= self.address + self.virtual_size
 
 
+AMD64, ARM64, I386 = 0x8664, 0xAA64, 0x14C
+
+
 class Image:
-    def __init__(self, data):
-        self.data = data
+    """expected: the machine that the image should be for"""
+
+    def __init__(self, data, expected=AMD64):
+        self.data, self.expected = data, expected
         if data[:2] != b"MZ":
             raise Damaged("no MZ signature")
         self.pe = self.unpack("<I", 60)[0]
@@ -32,16 +37,21 @@ class Image:
         (self.machine, count, self.timestamp, symbols, symbol_count, optional_size,
          self.characteristics) = self.unpack("<HHIIIHH", self.pe + 4)
         self.optional = self.pe + 24
-        if self.unpack("<H", self.optional)[0] != 0x20B:
-            raise Damaged("not a PE32+ image")
+        magic, = self.unpack("<H", self.optional)
+        if magic not in (0x10B, 0x20B):
+            raise Damaged("neither a PE32 nor a PE32+ image")
+        self.pointer, self.pointer_bytes = ("<Q", 8) if magic == 0x20B else ("<I", 4)
         self.entry, = self.unpack("<I", self.optional + 16)
-        self.base, self.section_alignment, self.file_alignment = self.unpack("<QII", self.optional + 24)
+        self.base, = self.unpack(self.pointer, self.optional + 32 - self.pointer_bytes)
+        self.section_alignment, self.file_alignment = self.unpack("<II", self.optional + 32)
         self.os_version = self.unpack("<HH", self.optional + 40)
         self.subsystem_version = self.unpack("<HH", self.optional + 48)
         self.size, self.header_size = self.unpack("<II", self.optional + 56)
         self.checksum, self.subsystem, self.flags = self.unpack("<IHH", self.optional + 64)
-        directories, = self.unpack("<I", self.optional + 108)
-        self.directories = [self.unpack("<II", self.optional + 112 + 8 * i) for i in range(min(directories, 16))]
+        # Four sizes of stack and heap, as wide as a pointer, come before the directories.
+        self.directory = self.optional + 80 + 4 * self.pointer_bytes
+        directories, = self.unpack("<I", self.directory - 4)
+        self.directories = [self.unpack("<II", self.directory + 8 * i) for i in range(min(directories, 16))]
         self.section_headers = self.optional + optional_size
         strings = symbols + 18 * symbol_count
         self.sections = []
@@ -102,11 +112,12 @@ class Image:
                 break
             entry = lookup or table
             while True:
-                value, = self.at("<Q", entry)
+                value, = self.at(self.pointer, entry)
                 if not value:
                     break
-                out.append((self.string(module), None if value >> 63 else self.string(value + 2)))
-                entry += 8
+                ordinal = value >> (8 * self.pointer_bytes - 1)
+                out.append((self.string(module), None if ordinal else self.string(value + 2)))
+                entry += self.pointer_bytes
             rva += 20
         return out
 
@@ -125,6 +136,17 @@ class Image:
         return out
 
     def functions(self):
-        """The exception directory: [(begin, end, unwind information)]"""
+        """The exception directory: [(begin, end, whether its version is known)]"""
         rva, size = self.directories[EXCEPTION]
-        return [self.at("<III", rva + 12 * i) for i in range(size // 12)]
+        if self.machine != ARM64:
+            entries = [self.at("<III", rva + 12 * i) for i in range(size // 12)]
+            return [(begin, end, self.at("<B", information)[0] & 7 in (1, 2)) for begin, end, information in entries]
+        out = []
+        for i in range(size // 8): # Microsoft Learn, "ARM64 exception handling"
+            begin, word = self.at("<II", rva + 8 * i)
+            if word & 3 == 0:
+                header, = self.at("<I", word)
+                out.append((begin, begin + 4 * (header & 0x3FFFF), header >> 18 & 3 == 0))
+            else:
+                out.append((begin, begin + 4 * (word >> 2 & 0x7FF), word & 3 != 3))
+        return out

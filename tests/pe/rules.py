@@ -1,17 +1,25 @@
-"""What a kernel image of ours must satisfy.  Each rule is a function image -> problems (list of text)."""
-from image import DELAY_IMPORT, EXCEPTION, EXPORT, LOAD_CONFIG, RELOCATION, SECURITY, TLS, Section
+"""What a kernel image of ours must satisfy.  Each rule is a function (image, known) -> problems (list of text), known
+being {module in lower case: {name: first version of Windows that exports it}}."""
+from image import ARM64, DELAY_IMPORT, EXCEPTION, EXPORT, I386, LOAD_CONFIG, RELOCATION, SECURITY, TLS, Section
 
-MACHINE_AMD64, SUBSYSTEM_NATIVE = 0x8664, 1
+SUBSYSTEM_NATIVE = 1
 RELOCS_STRIPPED, EXECUTABLE_IMAGE = 0x1, 0x2
 HIGH_ENTROPY_VA, DYNAMIC_BASE, NX_COMPATIBLE, GUARD_CF = 0x20, 0x40, 0x100, 0x4000
-COOKIE_INITIAL = 0x00002B992DDFA232
+# What the loader recognises and replaces, by the size of a pointer.
+COOKIE_INITIAL = {8: 0x00002B992DDFA232, 4: 0xBB40E64E}
+# Microsoft Learn, "Load Configuration Structure": size, cookie, CFG check and dispatch function, table, flags.
+LOAD_CONFIGURATION = {8: (0x138, 0x58, 0x70, 0x78, 0x80, 0x90), 4: (0xBC, 0x3C, 0x48, 0x4C, 0x50, 0x58)}
+RELOCATION_KIND = {8: 10, 4: 3}
+# "?": not documented, and not new; what follows Windows 10's first release is missing.
+OLD_ENOUGH = {"?", "x64 all", "Win2000", "WinXP", "WS2003", "Vista", "NDIS6.0", "VistaSP1", "WS2008 (doc)", "Win7", "Win8",
+              "Win8? (undocumented)", "Win8.1"}
 CF_INSTRUMENTED, CF_FUNCTION_TABLE_PRESENT = 0x100, 0x400
 
 
 def header(image, _):
     out = []
-    if image.machine != MACHINE_AMD64:
-        out.append(f"the machine is {image.machine:#x}, not x64")
+    if image.machine != image.expected:
+        out.append(f"the machine is {image.machine:#x}, not {image.expected:#x}")
     if image.subsystem != SUBSYSTEM_NATIVE:
         out.append(f"the subsystem is {image.subsystem}, not native")
     if not image.characteristics & EXECUTABLE_IMAGE:
@@ -23,6 +31,26 @@ def header(image, _):
     for directory, name in ((EXPORT, "exports"), (TLS, "thread-local storage"), (SECURITY, "a signature")):
         if image.directories[directory][1]:
             out.append(f"it has {name}")
+    return out
+
+
+def sections(image, _):
+    """No section that we do not know, each with the access it needs and no more; none overlaps another."""
+    out, last = [], image.header_size
+    access = {".text": "RX", "INIT": "RX", ".rdata": "R", ".data": "RW", ".pdata": "R", ".rsrc": "R", ".reloc": "R"}
+    for s in image.sections:
+        has = "".join(letter for letter, flag in (("R", Section.READ), ("W", Section.WRITE), ("X", Section.EXECUTE))
+                      if s.flags & flag)
+        wanted = "R" if s.name.startswith(".debug_") else access.get(s.name)
+        if has != wanted:
+            out.append(f"section {s.name} has access {has or 'none'}, should have {wanted or 'not been there'}")
+        if ("X" in has) != bool(s.flags & Section.CODE):
+            out.append(f"section {s.name}: executable and code are not the same")
+        if s.address < last or s.address % image.section_alignment:
+            out.append(f"section {s.name} overlaps what is before it, or does not begin on a page")
+        last = s.address + s.virtual_size
+    if not last <= image.size < last + image.section_alignment:
+        out.append(f"the size of the image is {image.size:#x}, its last section ends at {last:#x}")
     return out
 
 
@@ -56,22 +84,25 @@ def discardable(image, _):
 
 def unwind(image, _):
     rva, size = image.directories[EXCEPTION]
+    if image.machine == I386: # frames are found without it
+        return ["there is an exception directory, which x86 does not have"] if size else []
     if not size:
         return ["there is no unwind data (.pdata)"]
-    out, last = [], 0
-    for begin, end, information in image.functions():
+    out, last, alignment = [], 0, 4 if image.machine == ARM64 else 1
+    functions = image.functions()
+    for begin, end, known in functions:
         section = image.section(begin, end - begin) if end > begin else None
-        if begin < last or not section or not section.flags & Section.EXECUTE:
+        if begin < last or begin % alignment or not section or not section.flags & Section.EXECUTE:
             out.append(f"the unwind entry of {begin:#x} is out of order or not in code")
-        elif image.at("<B", information)[0] & 7 not in (1, 2):
+        elif not known:
             out.append(f"the unwind information of {begin:#x} has an unknown version")
         last = end
-    if not any(b <= image.entry < e for b, e, _ in image.functions()):
+    if not any(b <= image.entry < e for b, e, _ in functions):
         out.append("the entry point has no unwind data")
     return out
 
 
-def imports(image, exported):
+def imports(image, known):
     out = []
     if image.directories[DELAY_IMPORT][1]:
         out.append("it has delayed imports")
@@ -81,8 +112,10 @@ def imports(image, exported):
     for module, name in found:
         if name is None:
             out.append(f"it imports from {module} by ordinal")
-        elif name not in exported.get(module.lower(), ()):
+        elif name not in known.get(module.lower(), ()):
             out.append(f"it imports {module}!{name}, which is in no .def file")
+        elif known[module.lower()][name] not in OLD_ENOUGH:
+            out.append(f"it imports {module}!{name}, which only {known[module.lower()][name]} has")
     return out
 
 
@@ -92,12 +125,13 @@ def relocations(image, _):
         out.append("its relocations were stripped")
     if not image.directories[RELOCATION][1]:
         return out + ["there are no relocations"]
+    wanted = RELOCATION_KIND[image.pointer_bytes]
     for kind, rva in image.relocations():
-        section = image.section(rva, 8)
-        if kind not in (0, 10) or (kind == 10 and not section):
+        section = image.section(rva, image.pointer_bytes)
+        if kind not in (0, wanted) or (kind == wanted and not section):
             out.append(f"the relocation of {rva:#x} (type {kind}) is wrong")
-        elif kind == 10:
-            value, = image.at("<Q", rva)
+        elif kind == wanted:
+            value, = image.at(image.pointer, rva)
             if not image.base <= value < image.base + image.size:
                 out.append(f"the relocated value at {rva:#x} points outside the image")
     return out
@@ -106,30 +140,35 @@ def relocations(image, _):
 def mitigations(image, _):
     wanted = ((HIGH_ENTROPY_VA, "HIGH_ENTROPY_VA"), (DYNAMIC_BASE, "DYNAMIC_BASE"), (NX_COMPATIBLE, "NX_COMPAT"),
               (GUARD_CF, "GUARD_CF"))
-    return [f"{name} is not set" for bit, name in wanted if not image.flags & bit]
+    return [f"{name} is not set" for bit, name in wanted
+            if not image.flags & bit and (bit != HIGH_ENTROPY_VA or image.pointer_bytes == 8)]
 
 
 def load_configuration(image, _):
     rva, size = image.directories[LOAD_CONFIG]
     if not size:
         return ["there is no load configuration"]
-    out = []
-    if image.at("<I", rva)[0] < 0x138:
+    out, pointer, width = [], image.pointer, image.pointer_bytes
+    length, at_cookie, at_check, at_dispatch, at_table, at_flags = LOAD_CONFIGURATION[width]
+    if image.at("<I", rva)[0] < length:
         out.append("the load configuration is too short")
-    cookie, = image.at("<Q", rva + 0x58)
-    section = image.section(cookie - image.base, 8)
+    cookie, = image.at(pointer, rva + at_cookie)
+    section = image.section(cookie - image.base, width)
     if not section or not section.flags & Section.WRITE:
         out.append("the stack cookie is not in writable memory")
-    elif image.at("<Q", cookie - image.base)[0] != COOKIE_INITIAL:
+    elif image.at(pointer, cookie - image.base)[0] != COOKIE_INITIAL[width]:
         out.append("the stack cookie has not the initial value that the loader replaces")
-    for offset, name in ((0x70, "check"), (0x78, "dispatch")):
-        pointer, = image.at("<Q", rva + offset)
-        target = image.at("<Q", pointer - image.base)[0] - image.base if image.section(pointer - image.base, 8) else 0
+    for offset, name in ((at_check, "check"), (at_dispatch, "dispatch")):
+        address, = image.at(pointer, rva + offset)
+        if name == "dispatch" and not address and image.machine in (I386, ARM64):
+            continue # x64's way of calling only
+        target = image.at(pointer, address - image.base)[0] - image.base if image.section(address - image.base, width) else 0
         code = image.section(target)
         if not code or not code.flags & Section.EXECUTE:
             out.append(f"the CFG {name} pointer leads to no code")
-    flags, = image.at("<I", rva + 0x90)
-    table, count = image.at("<QQ", rva + 0x80)
+    flags, = image.at("<I", rva + at_flags)
+    table, = image.at(pointer, rva + at_table)
+    count, = image.at(pointer, rva + at_table + width)
     if not flags & CF_INSTRUMENTED or not flags & CF_FUNCTION_TABLE_PRESENT or not count:
         out.append("the CFG function table is missing")
     else:
@@ -142,5 +181,5 @@ def load_configuration(image, _):
     return out
 
 
-RULES = {f.__name__: f for f in (header, checksum, write_xor_execute, discardable, unwind, imports, relocations,
+RULES = {f.__name__: f for f in (header, sections, checksum, write_xor_execute, discardable, unwind, imports, relocations,
                                  mitigations, load_configuration)}

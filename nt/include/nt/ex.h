@@ -120,24 +120,51 @@ NTKERNELAPI BOOLEAN FASTCALL ExTryToAcquireFastMutex(PFAST_MUTEX FastMutex);
 
 /* --- interlocked singly linked lists --- */
 typedef struct _SLIST_ENTRY {
-    NT_ALLOCATION_ALIGNED struct _SLIST_ENTRY *Next;
+#if UINTPTR_MAX > 0xffffffffu
+    _Alignas(16)
+#endif
+        struct _SLIST_ENTRY *Next;
 } SLIST_ENTRY, *PSLIST_ENTRY;
 
+#if defined(__i386__)
+typedef union _SLIST_HEADER {
+    ULONGLONG Alignment;
+    struct {
+        SINGLE_LIST_ENTRY Next;
+        USHORT Depth;
+        USHORT CpuId;
+    };
+} SLIST_HEADER, *PSLIST_HEADER;
+#else
 typedef union _SLIST_HEADER {
     NT_ALLOCATION_ALIGNED ULONGLONG Alignment;
     struct {
         ULONGLONG Words[2]; /* Depth, Sequence, NextEntry: the kernel's own */
     } HeaderX64;
 } SLIST_HEADER, *PSLIST_HEADER;
+#endif
 
+NTKERNELAPI PSLIST_ENTRY NT_X86_FASTCALL ExpInterlockedPushEntrySList(PSLIST_HEADER ListHead,
+                                                                      PSLIST_ENTRY ListEntry);
+NTKERNELAPI PSLIST_ENTRY NT_X86_FASTCALL ExpInterlockedPopEntrySList(PSLIST_HEADER ListHead);
+NTKERNELAPI PSLIST_ENTRY NT_X86_FASTCALL ExpInterlockedFlushSList(PSLIST_HEADER ListHead);
+#if defined(_WIN32) && defined(__i386__)
+static inline VOID InitializeSListHead(PSLIST_HEADER SListHead)
+{
+    SListHead->Alignment = 0;
+}
+
+static inline USHORT ExQueryDepthSList(PSLIST_HEADER SListHead)
+{
+    return SListHead->Depth;
+}
+#else
 NTKERNELAPI VOID NTAPI InitializeSListHead(PSLIST_HEADER SListHead);
-NTKERNELAPI PSLIST_ENTRY NTAPI ExpInterlockedPushEntrySList(PSLIST_HEADER ListHead, PSLIST_ENTRY ListEntry);
-NTKERNELAPI PSLIST_ENTRY NTAPI ExpInterlockedPopEntrySList(PSLIST_HEADER ListHead);
-NTKERNELAPI PSLIST_ENTRY NTAPI ExpInterlockedFlushSList(PSLIST_HEADER ListHead);
 NTKERNELAPI USHORT NTAPI ExQueryDepthSList(PSLIST_HEADER SListHead);
 #define InterlockedPushEntrySList ExpInterlockedPushEntrySList
 #define InterlockedPopEntrySList  ExpInterlockedPopEntrySList
 #define InterlockedFlushSList     ExpInterlockedFlushSList
+#endif
 
 /* --- named callbacks, such as \Callback\PowerState --- */
 typedef struct _CALLBACK_OBJECT *PCALLBACK_OBJECT;

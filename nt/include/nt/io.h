@@ -161,7 +161,7 @@ typedef struct _DRIVER_OBJECT {
 
 /* The I/O manager's wait context block; only its size matters here. */
 typedef struct _WAIT_CONTEXT_BLOCK {
-    ULONG_PTR Reserved[9];
+    ULONG_PTR Reserved[sizeof(void *) == 8 ? 9 : 10];
 } WAIT_CONTEXT_BLOCK;
 
 typedef struct _DEVICE_OBJECT {
@@ -273,9 +273,13 @@ typedef struct _IO_SECURITY_CONTEXT {
     ULONG FullCreateOptions;
 } IO_SECURITY_CONTEXT, *PIO_SECURITY_CONTEXT;
 
-/* The last members of each arm start on an 8-byte boundary (POINTER_ALIGNMENT). */
+/* The last members of each arm start on a pointer's boundary (POINTER_ALIGNMENT); on x86 all of it is packed.
+ */
 #define NT_POINTER_ALIGNED _Alignas(sizeof(void *))
 
+#if UINTPTR_MAX <= 0xffffffffu
+#pragma pack(push, 4)
+#endif
 typedef struct _IO_STACK_LOCATION {
     UCHAR MajorFunction;
     UCHAR MinorFunction;
@@ -292,13 +296,17 @@ typedef struct _IO_STACK_LOCATION {
         struct {
             ULONG Length;
             NT_POINTER_ALIGNED ULONG Key;
+#if UINTPTR_MAX > 0xffffffffu
             ULONG Flags;
+#endif
             LARGE_INTEGER ByteOffset;
         } Read;
         struct {
             ULONG Length;
             NT_POINTER_ALIGNED ULONG Key;
+#if UINTPTR_MAX > 0xffffffffu
             ULONG Flags;
+#endif
             LARGE_INTEGER ByteOffset;
         } Write;
         struct {
@@ -328,6 +336,9 @@ typedef struct _IO_STACK_LOCATION {
     PIO_COMPLETION_ROUTINE CompletionRoutine;
     PVOID Context;
 } IO_STACK_LOCATION, *PIO_STACK_LOCATION;
+#if UINTPTR_MAX <= 0xffffffffu
+#pragma pack(pop)
+#endif
 
 typedef struct _KAPC {
     UCHAR Type;

@@ -130,8 +130,10 @@ typedef struct _KTIMER {
     ULARGE_INTEGER DueTime;
     LIST_ENTRY TimerListEntry;
     struct _KDPC *Dpc;
+#if UINTPTR_MAX > 0xffffffffu
     USHORT Processor;
     USHORT TimerType;
+#endif
     ULONG Period;
 } KTIMER, *PKTIMER, *PRKTIMER;
 
@@ -140,7 +142,9 @@ typedef struct _KWAIT_BLOCK {
     UCHAR WaitType;
     volatile UCHAR BlockState;
     USHORT WaitKey;
+#if UINTPTR_MAX > 0xffffffffu
     LONG SpareLong;
+#endif
     union {
         struct _KTHREAD *Thread;
         struct _KQUEUE *NotificationQueue;
@@ -204,8 +208,8 @@ typedef struct _XSTATE_CONTEXT {
     ULONG64 Mask;
     ULONG Length;
     ULONG Reserved1;
-    struct _XSAVE_AREA *Area;
-    PVOID Buffer;
+    _Alignas(8) struct _XSAVE_AREA *Area;
+    _Alignas(8) PVOID Buffer;
 } XSTATE_CONTEXT, *PXSTATE_CONTEXT;
 
 #if defined(__x86_64__)
@@ -215,6 +219,21 @@ typedef struct _XSTATE_SAVE {
     UCHAR Level;
     XSTATE_CONTEXT XStateContext;
 } XSTATE_SAVE, *PXSTATE_SAVE;
+#elif defined(__i386__)
+typedef struct _XSTATE_SAVE {
+    union {
+        struct {
+            LONG64 Reserved1;
+            ULONG Reserved2;
+            struct _XSTATE_SAVE *Prev;
+            PVOID Reserved3; /* struct _XSAVE_AREA * */
+            struct _KTHREAD *Thread;
+            PVOID Reserved4;
+            UCHAR Level;
+        };
+        XSTATE_CONTEXT XStateContext;
+    };
+} XSTATE_SAVE, *PXSTATE_SAVE;
 #else
 typedef struct _XSTATE_SAVE {
     ULONG Dummy;
@@ -223,7 +242,7 @@ typedef struct _XSTATE_SAVE {
 
 /* --- IRQL --- */
 NTKERNELAPI KIRQL FASTCALL KfRaiseIrql(KIRQL NewIrql);
-NTKERNELAPI VOID NTAPI KeLowerIrql(KIRQL NewIrql);
+NTKERNELAPI VOID NT_X86_FASTCALL KeLowerIrql(KIRQL NewIrql);
 NTKERNELAPI KIRQL NTAPI KeGetCurrentIrql(VOID);
 
 /* Microsoft inlines these two as moves to CR8. */
@@ -236,9 +255,9 @@ static inline KIRQL KeRaiseIrqlToDpcLevel(VOID)
 /* --- spin locks --- */
 NTKERNELAPI VOID NTAPI KeInitializeSpinLock(PKSPIN_LOCK SpinLock);
 NTKERNELAPI KIRQL FASTCALL KeAcquireSpinLockRaiseToDpc(PKSPIN_LOCK SpinLock);
-NTKERNELAPI VOID NTAPI KeReleaseSpinLock(PKSPIN_LOCK SpinLock, KIRQL NewIrql);
-NTKERNELAPI VOID NTAPI KeAcquireSpinLockAtDpcLevel(PKSPIN_LOCK SpinLock);
-NTKERNELAPI VOID NTAPI KeReleaseSpinLockFromDpcLevel(PKSPIN_LOCK SpinLock);
+NTKERNELAPI VOID NT_X86_FASTCALL KeReleaseSpinLock(PKSPIN_LOCK SpinLock, KIRQL NewIrql);
+NTKERNELAPI VOID NT_X86_FASTCALL KeAcquireSpinLockAtDpcLevel(PKSPIN_LOCK SpinLock);
+NTKERNELAPI VOID NT_X86_FASTCALL KeReleaseSpinLockFromDpcLevel(PKSPIN_LOCK SpinLock);
 NTKERNELAPI BOOLEAN FASTCALL KeTryToAcquireSpinLockAtDpcLevel(PKSPIN_LOCK SpinLock);
 NTKERNELAPI VOID FASTCALL KeAcquireInStackQueuedSpinLock(PKSPIN_LOCK SpinLock,
                                                          PKLOCK_QUEUE_HANDLE LockHandle);

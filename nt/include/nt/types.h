@@ -33,6 +33,22 @@
 #define NTKERNELAPI
 #endif
 
+/* On x86 these functions have other names, which begin with Kf, Kef or Interlocked, and take their arguments
+ * in registers (Microsoft's headers have macros as well). */
+#if defined(_WIN32) && defined(__i386__)
+#define NT_X86_FASTCALL               __attribute__((fastcall))
+#define KeLowerIrql                   KfLowerIrql
+#define KeAcquireSpinLockRaiseToDpc   KfAcquireSpinLock
+#define KeReleaseSpinLock             KfReleaseSpinLock
+#define KeAcquireSpinLockAtDpcLevel   KefAcquireSpinLockAtDpcLevel
+#define KeReleaseSpinLockFromDpcLevel KefReleaseSpinLockFromDpcLevel
+#define ExpInterlockedPushEntrySList  InterlockedPushEntrySList
+#define ExpInterlockedPopEntrySList   InterlockedPopEntrySList
+#define ExpInterlockedFlushSList      InterlockedFlushSList
+#else
+#define NT_X86_FASTCALL NTAPI
+#endif
+
 /* Code that runs only while DriverEntry does; its section is discarded afterwards. */
 #if defined(_WIN32)
 #define NT_INIT_CODE __attribute__((section("INIT"), noinline))
@@ -44,11 +60,10 @@
  */
 #if UINTPTR_MAX > 0xffffffffu
 #define MEMORY_ALLOCATION_ALIGNMENT 16
-#define NT_ALLOCATION_ALIGNED       _Alignas(16)
 #else
 #define MEMORY_ALLOCATION_ALIGNMENT 8
-#define NT_ALLOCATION_ALIGNED
 #endif
+#define NT_ALLOCATION_ALIGNED _Alignas(MEMORY_ALLOCATION_ALIGNMENT)
 
 #define VOID  void
 #define TRUE  1
