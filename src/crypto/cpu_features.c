@@ -5,7 +5,8 @@
 
 static uint32_t in_use;
 
-#if defined(__x86_64__) || defined(__i386__)
+/* Not on x86: its kernel does not keep vector registers for drivers. */
+#if defined(__x86_64__)
 
 static void cpuid(uint32_t leaf, uint32_t subleaf, uint32_t registers[4])
 {
