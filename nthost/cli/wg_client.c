@@ -1,7 +1,7 @@
 /* See wg_client.h.  Everything that holds keys is in wiped buffers. */
 #include "wg_client.h"
 
-#include "control/front_server.h"
+#include "front_server.h"
 #include "key_codec.h"
 #include "secure_buffer.h"
 

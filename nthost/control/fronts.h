@@ -1,10 +1,11 @@
 /* The control fronts of a running adapter: sockets that other processes talk to. */
 #pragma once
 
+#include "front_server.h" /* front_close */
+
 #include <stdint.h>
 
 struct ndis_adapter;
-struct front;
 
 /* /var/run/wireguard/NAME.sock: the WireGuard cross-platform userspace protocol, translated to the driver's
  * control codes. The only place of the host that knows WireGuard. `directory` NULL = /var/run/wireguard. */
@@ -14,5 +15,3 @@ int wg_front_open(struct ndis_adapter *adapter, const char *directory, struct fr
  * (docs/control-socket.md). */
 int raw_front_open(struct ndis_adapter *adapter, const char *directory, struct front **front, char *error,
                    unsigned size);
-/* Stops listening, closes connections (their files are cleaned up and closed), removes the socket file. */
-void front_close(struct front *front);

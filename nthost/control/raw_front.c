@@ -1,13 +1,13 @@
 /* The raw control socket of an adapter (docs/control-socket.md): other processes open the driver's device,
  * send control codes, cancel them, and play the PnP and power manager.  Requests of a connection run in order
  * on its thread; asynchronous ones are answered when the driver completes them. */
-#include "front_server.h"
 #include "fronts.h"
 #include "host.h"
 #include "io/file.h"
 #include "ndis/adapter.h"
 #include "netio/netio.h"
 #include "raw_protocol.h"
+#include "sched/sched.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -471,9 +471,9 @@ static void finish_pending(struct raw_client *client)
     }
 }
 
-static void raw_serve(void *context, int fd)
+static void serve_connection(struct ndis_adapter *adapter, int fd)
 {
-    struct raw_client client = {.adapter = context, .fd = fd};
+    struct raw_client client = {.adapter = adapter, .fd = fd};
     client.done_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (client.done_event < 0) {
         host_warn("raw control connection refused: %s", strerror(errno));
@@ -497,6 +497,14 @@ static void raw_serve(void *context, int fd)
     pthread_mutex_destroy(&client.lock);
 }
 
+/* The connection's thread calls into the driver at PASSIVE_LEVEL. */
+static void raw_serve(void *context, int fd)
+{
+    sched_thread_adopt("raw front");
+    serve_connection(context, fd);
+    sched_thread_disown();
+}
+
 static void raw_destroy(void *context)
 {
     (void)context; /* the adapter, which is not the front's */
@@ -505,7 +513,7 @@ static void raw_destroy(void *context)
 int raw_front_open(struct ndis_adapter *adapter, const char *directory, struct front **front, char *error,
                    unsigned size)
 {
-    static const struct front_service service = {"raw front", raw_serve, raw_destroy};
+    static const struct front_service service = {raw_serve, raw_destroy, host_warn};
     return front_listen(directory ? directory : RAW_DIRECTORY, ndis_adapter_name(adapter), ".ctl", &service,
                         adapter, front, error, size);
 }

@@ -2,8 +2,8 @@
  * get, the key codec, and random mutations under the sanitisers. */
 #include "check.h"
 
-#include "control/wg_protocol.h"
 #include "key_codec.h"
+#include "wg_protocol.h"
 
 #include <wyrm/control.h>
 

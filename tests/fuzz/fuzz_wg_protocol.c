@@ -1,7 +1,7 @@
 /* The wg front's text protocol, both directions: lines of a set become a buffer that has the layout of
  * control.h, and that buffer formats as the answer to a get; any bytes given as a configuration are formatted
  * or refused. */
-#include "control/wg_protocol.h"
+#include "wg_protocol.h"
 
 #include <wyrm/control.h>
 

@@ -1,9 +1,5 @@
-/* Listening and connection threads of the control fronts (see front_server.h, fronts.h). */
+/* Listening and connection threads (see front_server.h). */
 #include "front_server.h"
-
-#include "fronts.h"
-#include "host.h"
-#include "sched/sched.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -70,9 +66,7 @@ static void *connection_main(void *argument)
 {
     struct front_connection *connection = argument;
     struct front *front = connection->front;
-    sched_thread_adopt(front->service->thread_name);
     front->service->serve(front->context, connection->fd);
-    sched_thread_disown();
     shutdown(connection->fd, SHUT_RDWR); /* the client sees the end now, the number is freed at the join */
     pthread_mutex_lock(&front->lock);
     connection->ended = true;
@@ -107,8 +101,8 @@ static void connection_start(struct front *front, int fd)
 {
     struct front_connection *connection = calloc(1, sizeof *connection);
     if (!connection || front->connection_count >= FRONT_CONNECTIONS_MAX) {
-        host_warn("%s: connection refused: %s", front->path,
-                  connection ? "too many connections" : "out of memory");
+        front->service->warn("%s: connection refused: %s", front->path,
+                             connection ? "too many connections" : "out of memory");
         free(connection);
         close(fd);
         return;
@@ -124,7 +118,7 @@ static void connection_start(struct front *front, int fd)
     }
     pthread_mutex_unlock(&front->lock);
     if (error) {
-        host_warn("%s: connection refused: no thread for it: %s", front->path, strerror(error));
+        front->service->warn("%s: connection refused: no thread for it: %s", front->path, strerror(error));
         free(connection);
         close(fd);
     }

@@ -1,6 +1,5 @@
-/* The part that both fronts share: a listening AF_UNIX stream socket and a thread per connection.  The
- * threads are adopted by the scheduler (they may call into the driver at PASSIVE_LEVEL) and never are the
- * loop thread. */
+/* A listening AF_UNIX stream socket in a directory of its own, and a thread per connection: what the control
+ * sockets of nthost and of the user-space engine have in common. */
 #pragma once
 
 #include <stdbool.h>
@@ -9,12 +8,13 @@
 struct front;
 
 struct front_service {
-    const char *thread_name;
     /* Serves one connection until its end; returns when reading gives 0 or an error (front_close() shuts the
      * socket down to get there).  The caller closes `fd`. */
     void (*serve)(void *context, int fd);
     /* After the last connection ended: frees `context`. */
     void (*destroy)(void *context);
+    /* One line for people, when a connection has to be refused. */
+    void (*warn)(const char *format, ...) __attribute__((format(printf, 1, 2)));
 };
 
 /* Makes DIRECTORY (0700) if needed and listens on DIRECTORY/NAME`suffix` (0600).  A socket file that nobody
@@ -27,3 +27,7 @@ int front_listen(const char *directory, const char *name, const char *suffix,
 /* Reads or writes all of it.  false: end of file or error. */
 bool front_read_all(int fd, void *data, size_t length);
 bool front_write_all(int fd, const void *data, size_t length);
+
+/* Stops listening, closes connections (shutting them down ends their `serve`), removes the socket file.  NULL
+ * is allowed. */
+void front_close(struct front *front);
