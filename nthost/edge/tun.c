@@ -1,9 +1,16 @@
 /* Upper edge: a Linux TUN device with vnet_hdr, so that the kernel hands over TCP (and UDP) super-segments
  * uncut and takes coalesced ones back.  One burst of reads per readiness event, one call of `receive` per
- * burst. */
+ * burst.
+ *
+ * The device has several queues (Linux, Documentation/networking/tuntap.rst, "Multiqueue tuntap interface"),
+ * of which each is first come, first served, and which the loop reads in turn: a packet waits for a burst of
+ * each other queue at most, not for everything that a fast stream has in the device.  The kernel keeps a flow
+ * in the queue into which its answers were written last, and gives new ones any; so answers go where the flow
+ * came from. */
 #include "functions.h"
 #include "host.h"
 #include "sched/sched.h"
+#include "tun_flow.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -38,9 +45,19 @@
 #define LARGEST_IOVECS   1024u                                            /* UIO_MAXIOV */
 #define PACKET_ALIGNMENT (READ_ALIGNMENT - sizeof(struct virtio_net_hdr)) /* the packet itself is aligned */
 
-struct tun {
+#define QUEUES 8u
+
+struct queue {
     int fd;
-    int control; /* a datagram socket for interface ioctls */
+    bool held; /* not watched while the loop is served from inside a callback of another queue's packets */
+    struct tun *tun;
+};
+
+struct tun {
+    struct queue queues[QUEUES]; /* the first one stands for the device */
+    unsigned queue_count;
+    uint8_t queue_of[TUN_FLOWS]; /* where flows came from, atomic; so the kernel need not move them */
+    int control;                 /* a datagram socket for interface ioctls */
     uint32_t ifindex;
     char name[IFNAMSIZ];
     bool accepts_udp;
@@ -63,13 +80,14 @@ static int set_offloads(struct tun *tun)
 {
     unsigned basic = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6;
 
+    int fd = tun->queues[0].fd;
     if (!tun->segmentation)
-        return ioctl(tun->fd, TUNSETOFFLOAD, 0ul);
-    if (ioctl(tun->fd, TUNSETOFFLOAD, (unsigned long)(basic | TUN_F_USO4 | TUN_F_USO6)) == 0) {
+        return ioctl(fd, TUNSETOFFLOAD, 0ul);
+    if (ioctl(fd, TUNSETOFFLOAD, (unsigned long)(basic | TUN_F_USO4 | TUN_F_USO6)) == 0) {
         tun->accepts_udp = true;
         return 0;
     }
-    return ioctl(tun->fd, TUNSETOFFLOAD, (unsigned long)basic);
+    return ioctl(fd, TUNSETOFFLOAD, (unsigned long)basic);
 }
 
 static bool parse_header(const struct virtio_net_hdr *header, struct tun_packet *packet)
@@ -97,18 +115,41 @@ static bool parse_header(const struct virtio_net_hdr *header, struct tun_packet 
     }
 }
 
-static void tun_readable(void *context, uint32_t events)
+static bool is_paused(const struct tun *tun)
 {
-    struct tun *tun = context;
+    return __atomic_load_n(&tun->paused, __ATOMIC_ACQUIRE);
+}
+
+/* Watches again what was held meanwhile. */
+static void release_held(struct tun *tun)
+{
+    for (unsigned i = 0; i < tun->queue_count; i++) {
+        struct queue *queue = &tun->queues[i];
+        if (queue->held) {
+            queue->held = false;
+            loop_modify(queue->fd, is_paused(tun) ? 0 : EPOLLIN);
+        }
+    }
+}
+
+static void queue_readable(void *context, uint32_t events)
+{
+    struct queue *queue = context;
+    struct tun *tun = queue->tun;
     struct tun_packet packets[BURST_PACKETS];
     unsigned count = 0;
     size_t offset = PACKET_ALIGNMENT;
 
-    if (__atomic_load_n(&tun->paused, __ATOMIC_ACQUIRE) || tun->delivering)
+    if (is_paused(tun))
         return;
+    if (tun->delivering) {
+        queue->held = true;
+        loop_modify(queue->fd, 0);
+        return;
+    }
     while (count < BURST_PACKETS && offset + LARGEST_READ <= BURST_BYTES) {
         uint8_t *at = tun->buffer + offset;
-        ssize_t got = read(tun->fd, at, LARGEST_READ);
+        ssize_t got = read(queue->fd, at, LARGEST_READ);
         struct virtio_net_hdr header;
 
         if (got < 0) {
@@ -117,7 +158,7 @@ static void tun_readable(void *context, uint32_t events)
             if (errno != EAGAIN && (events & (EPOLLERR | EPOLLHUP)) && count == 0) {
                 host_warn("%s: reading packets failed: %s; the interface is no longer served", tun->name,
                           strerror(errno));
-                loop_remove(tun->fd);
+                loop_remove(queue->fd);
             }
             break;
         }
@@ -128,6 +169,9 @@ static void tun_readable(void *context, uint32_t events)
         packets[count].length = (uint32_t)((size_t)got - sizeof header);
         if (!parse_header(&header, &packets[count]))
             continue;
+        if (tun->queue_count > 1)
+            __atomic_store_n(&tun->queue_of[tun_flow(packets[count].data, packets[count].length)],
+                             (uint8_t)(queue - tun->queues), __ATOMIC_RELAXED);
         count++;
         offset += ((size_t)got + READ_ALIGNMENT - 1) & ~(size_t)(READ_ALIGNMENT - 1);
     }
@@ -135,14 +179,112 @@ static void tun_readable(void *context, uint32_t events)
         tun->delivering = true;
         tun->receive(tun->context, packets, count);
         tun->delivering = false;
+        release_held(tun);
     }
+}
+
+static void close_queues(struct tun *tun)
+{
+    for (unsigned i = 0; i < tun->queue_count; i++)
+        close(tun->queues[i].fd);
+    tun->queue_count = 0;
+}
+
+/* Opens one more queue.  0 or an errno. */
+static int add_queue(struct tun *tun, int flags)
+{
+    struct ifreq request = {.ifr_flags = (short)(IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | flags)};
+    int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC), code;
+
+    if (fd < 0)
+        return errno;
+    memcpy(request.ifr_name, tun->name, sizeof request.ifr_name);
+    if (ioctl(fd, TUNSETIFF, &request) < 0) {
+        code = errno;
+        close(fd);
+        return code;
+    }
+    tun->queues[tun->queue_count++] = (struct queue){.fd = fd, .tun = tun};
+    return 0;
+}
+
+/* The device with all its queues.  One that exists and persists is taken as it is, with the one queue that
+ * such devices have unless told otherwise.  0 or an errno. */
+static int open_device(struct tun *tun)
+{
+    bool exists = if_nametoindex(tun->name) != 0;
+    int code = add_queue(tun, exists ? 0 : IFF_MULTI_QUEUE | IFF_TUN_EXCL);
+
+    if (code == EINVAL && exists)
+        return EBUSY; /* it has several queues, as ours have */
+    while (code == 0 && !exists && tun->queue_count < QUEUES)
+        code = add_queue(tun, IFF_MULTI_QUEUE);
+    return code;
+}
+
+static int describe_open_error(const struct tun *tun, int code, char *error, size_t size)
+{
+    if (code == ENOENT || code == ENODEV || code == ENXIO)
+        return fail(error, size, code,
+                    "cannot make interface %s: /dev/net/tun is missing (%s); load the tun module or give the "
+                    "container that device",
+                    tun->name);
+    if (code == EPERM || code == EACCES)
+        return fail(error, size, code, "cannot make interface %s: %s; root (CAP_NET_ADMIN) is needed",
+                    tun->name);
+    if (code == EBUSY)
+        return fail(error, size, code,
+                    "cannot make interface %s: %s; another program already serves an interface of that name",
+                    tun->name);
+    return fail(error, size, code, "cannot make interface %s: %s", tun->name);
+}
+
+/* What is needed of the new device.  0 or an errno; whatever was got is left to free_parts(). */
+static int prepare(struct tun *tun, char *error, size_t error_size)
+{
+    int header_size = sizeof(struct virtio_net_hdr);
+
+    if (ioctl(tun->queues[0].fd, TUNSETVNETHDRSZ, &header_size) < 0 || set_offloads(tun) < 0)
+        return -fail(error, error_size, errno, "%s: the kernel refuses the offloads of TUN devices: %s",
+                     tun->name);
+    tun->control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (tun->control < 0)
+        return -fail(error, error_size, errno, "%s: no socket for interface settings: %s", tun->name);
+    tun->ifindex = if_nametoindex(tun->name);
+    if (tun->ifindex == 0)
+        return -fail(error, error_size, errno, "%s: the new interface has no index: %s", tun->name);
+    if (tun->segmentation)
+        net_set_gso_max(tun->ifindex, GSO_MAX_BYTES); /* refused by old kernels: only slower */
+    tun->buffer = mmap(NULL, BURST_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (tun->buffer == MAP_FAILED) {
+        tun->buffer = NULL;
+        return -fail(error, error_size, errno, "%s: no memory for packets: %s", tun->name);
+    }
+    for (unsigned i = 0; i < TUN_FLOWS; i++)
+        tun->queue_of[i] = (uint8_t)(i % tun->queue_count);
+    for (unsigned i = 0; i < tun->queue_count; i++) {
+        int code = loop_add(tun->queues[i].fd, EPOLLIN, queue_readable, &tun->queues[i]);
+        if (code != 0)
+            return -fail(error, error_size, -code, "%s: the event loop refuses the interface: %s", tun->name);
+    }
+    return 0;
+}
+
+static void tun_free(struct tun *tun)
+{
+    for (unsigned i = 0; i < tun->queue_count; i++)
+        loop_remove(tun->queues[i].fd);
+    close_queues(tun);
+    if (tun->control >= 0)
+        close(tun->control);
+    if (tun->buffer)
+        munmap(tun->buffer, BURST_BYTES);
+    free(tun);
 }
 
 static int linux_tun_open(const char *name, bool segmentation, tun_receive *receive, void *context,
                           struct tun **out, char *error, size_t error_size)
 {
-    struct ifreq request = {0};
-    int header_size = sizeof(struct virtio_net_hdr);
     struct tun *tun;
     int code;
 
@@ -159,75 +301,17 @@ static int linux_tun_open(const char *name, bool segmentation, tun_receive *rece
     tun->context = context;
     snprintf(tun->name, sizeof tun->name, "%s", name);
 
-    tun->fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
-    if (tun->fd < 0) {
-        code = errno;
-        if (code == ENOENT || code == ENODEV || code == ENXIO)
-            fail(error, error_size, code,
-                 "cannot make interface %s: /dev/net/tun is missing (%s); load the tun module or give the "
-                 "container that device",
-                 name);
-        else
-            fail(error, error_size, code,
-                 "cannot make interface %s: /dev/net/tun cannot be opened (%s); root is needed", name);
-        goto fail_free;
-    }
-    request.ifr_flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR;
-    memcpy(request.ifr_name, tun->name, sizeof request.ifr_name);
-    if (ioctl(tun->fd, TUNSETIFF, &request) < 0) {
-        code = errno;
-        if (code == EPERM)
-            fail(error, error_size, code, "cannot make interface %s: %s; root (CAP_NET_ADMIN) is needed",
-                 name);
-        else if (code == EBUSY)
-            fail(error, error_size, code,
-                 "cannot make interface %s: %s; another program already serves an interface of that name",
-                 name);
-        else
-            fail(error, error_size, code, "cannot make interface %s: %s", name);
-        goto fail_close;
-    }
-    if (ioctl(tun->fd, TUNSETVNETHDRSZ, &header_size) < 0 || set_offloads(tun) < 0) {
-        code = errno;
-        fail(error, error_size, code, "%s: the kernel refuses the offloads of TUN devices: %s", name);
-        goto fail_close;
-    }
-    tun->control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (tun->control < 0) {
-        code = errno;
-        fail(error, error_size, code, "%s: no socket for interface settings: %s", name);
-        goto fail_close;
-    }
-    if (ioctl(tun->control, SIOCGIFINDEX, &request) < 0) {
-        code = errno;
-        fail(error, error_size, code, "%s: the new interface has no index: %s", name);
-        goto fail_close;
-    }
-    tun->ifindex = (uint32_t)request.ifr_ifindex;
-    if (segmentation)
-        net_set_gso_max(tun->ifindex, GSO_MAX_BYTES); /* refused by old kernels: only slower */
-    tun->buffer = mmap(NULL, BURST_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (tun->buffer == MAP_FAILED) {
-        code = errno;
-        fail(error, error_size, code, "%s: no memory for packets: %s", name);
-        goto fail_close;
-    }
-    code = -loop_add(tun->fd, EPOLLIN, tun_readable, tun);
+    code = open_device(tun);
+    if (code != 0)
+        describe_open_error(tun, code, error, error_size);
+    else
+        code = prepare(tun, error, error_size);
     if (code != 0) {
-        fail(error, error_size, code, "%s: the event loop refuses the interface: %s", name);
-        munmap(tun->buffer, BURST_BYTES);
-        goto fail_close;
+        tun_free(tun);
+        return -code;
     }
     *out = tun;
     return 0;
-
-fail_close:
-    if (tun->control >= 0)
-        close(tun->control);
-    close(tun->fd);
-fail_free:
-    free(tun);
-    return -code;
 }
 
 struct removal {
@@ -235,15 +319,6 @@ struct removal {
     struct sched_thread *waiter;
     bool done;
 };
-
-static void tun_free(struct tun *tun)
-{
-    loop_remove(tun->fd);
-    close(tun->fd);
-    close(tun->control);
-    munmap(tun->buffer, BURST_BYTES);
-    free(tun);
-}
 
 static void tun_free_on_loop(void *context)
 {
@@ -285,7 +360,7 @@ static int linux_tun_set_link(struct tun *tun, bool up)
 {
     int carrier = up;
 
-    return ioctl(tun->fd, TUNSETCARRIER, &carrier) < 0 ? -errno : 0;
+    return ioctl(tun->queues[0].fd, TUNSETCARRIER, &carrier) < 0 ? -errno : 0;
 }
 
 static uint32_t linux_tun_ifindex(const struct tun *tun)
@@ -306,7 +381,8 @@ static bool linux_tun_accepts_tcp_segments(const struct tun *tun)
 static void linux_tun_pause_reading(struct tun *tun, bool paused)
 {
     if (__atomic_exchange_n(&tun->paused, paused, __ATOMIC_ACQ_REL) != paused)
-        loop_modify(tun->fd, paused ? 0 : EPOLLIN);
+        for (unsigned i = 0; i < tun->queue_count; i++)
+            loop_modify(tun->queues[i].fd, paused ? 0 : EPOLLIN);
 }
 
 static int linux_tun_write(struct tun *tun, const struct tun_packet *packet, const struct iovec *iov,
@@ -320,6 +396,7 @@ static int linux_tun_write(struct tun *tun, const struct tun_packet *packet, con
     };
     struct virtio_net_hdr header = {0};
     struct iovec vector[LARGEST_IOVECS];
+    int fd = tun->queues[0].fd;
 
     if (iov_count >= LARGEST_IOVECS)
         return -EMSGSIZE;
@@ -333,10 +410,14 @@ static int linux_tun_write(struct tun *tun, const struct tun_packet *packet, con
         header.gso_size = packet->gso_size;
         header.hdr_len = (uint16_t)iov[0].iov_len; /* the caller puts all headers into the first piece */
     }
+    if (tun->queue_count > 1)
+        fd = tun->queues[__atomic_load_n(&tun->queue_of[tun_flow(iov[0].iov_base, iov[0].iov_len)],
+                                         __ATOMIC_RELAXED)]
+                 .fd;
     vector[0] = (struct iovec){&header, sizeof header};
     memcpy(vector + 1, iov, iov_count * sizeof *iov);
     for (;;) {
-        if (writev(tun->fd, vector, (int)iov_count + 1) >= 0)
+        if (writev(fd, vector, (int)iov_count + 1) >= 0)
             return 0;
         if (errno != EINTR)
             return -errno;

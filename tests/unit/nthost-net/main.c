@@ -26,6 +26,7 @@ static void run_tests(void *unused)
     } else {
         test_udp_edge();
         test_tun_edge();
+        test_tun_flows();
         test_netlink_edge();
         test_net_buffers();
         test_mib();

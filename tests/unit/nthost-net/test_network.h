@@ -17,6 +17,7 @@ static inline void checks_hand_over(void)
 
 void test_udp_edge(void);
 void test_tun_edge(void);
+void test_tun_flows(void);
 void test_netlink_edge(void);
 void test_wsk(void);
 void test_wsk_offload(void); /* while registered (wsk_verbs.h) */
