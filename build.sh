@@ -1,6 +1,6 @@
 #!/bin/sh
-# Builds everything: nthost and the native tests (preset linux), the driver (presets windows-x64,
-# windows-arm64, windows-x86).  What people run then stands in build/bin/.
+# Builds everything: nthost and the native tests (preset linux), the driver (windows-ARCH), what runs in user mode on
+# Windows (user-ARCH), each for x64, arm64 and x86.  What people run then stands in build/bin/.
 #   ./build.sh         install what is missing, then build
 #   ./build.sh --clean remove build/ first
 set -eu
@@ -23,7 +23,7 @@ esac
 mkdir -p build
 log=build/build.log
 : >"$log"
-for preset in windows-x64 windows-arm64 windows-x86 linux; do
+for preset in windows-x64 windows-arm64 windows-x86 linux user-x64 user-arm64 user-x86; do
     if ! { cmake --preset "$preset" && cmake --build --preset "$preset"; } >>"$log" 2>&1; then
         grep -E 'error|FAILED|CMake Error' "$log" | head -n 40 >&2 || true
         echo "build.sh: preset $preset failed; the whole output is in $log" >&2
