@@ -18,12 +18,12 @@
 #ifndef WYRM_WIREGUARD_H
 #define WYRM_WIREGUARD_H
 
-/* winsock2.h must come before windows.h. */
 #include <winsock2.h>
 /* In this order: windows.h would bring the older winsock.h. */
 #include <windows.h>
-/* These need the types of windows.h. */
+/* These need the types of windows.h, the second those of the first. */
 #include <ifdef.h>
+
 #include <ws2ipdef.h>
 
 #include <stddef.h>
