@@ -1,0 +1,11 @@
+#!/usr/bin/python3
+"""The suite package."""
+import sys
+
+from results import counts
+
+import inf_tests
+
+inf_tests.run()
+print(f"{counts['passed']} passed, {counts['failed']} failed, {counts['skipped']} skipped")
+sys.exit(0 if counts["passed"] and not counts["failed"] else 1)
