@@ -4,8 +4,10 @@ import sys
 
 from results import counts
 
+import catalogue_tests
 import inf_tests
 
 inf_tests.run()
+catalogue_tests.run()
 print(f"{counts['passed']} passed, {counts['failed']} failed, {counts['skipped']} skipped")
 sys.exit(0 if counts["passed"] and not counts["failed"] else 1)
