@@ -3,7 +3,7 @@
 from .svg import Canvas, Linear, Log, around, number, times
 
 WIDTH = 960
-KNOWN = {"wyrm": 0, "wireguard-go": 1, "floor-io": 2, "floor-aead": 3, "libcrypto": 1, "libcrypto-rekeyed": 5, "batch-avx512": 0,
+KNOWN = {"wyrm": 0, "wyrm-engine": 5, "wireguard-go": 1, "floor-io": 2, "floor-aead": 3, "libcrypto": 1, "libcrypto-rekeyed": 5, "batch-avx512": 0,
          "batch-avx2": 4, "batch-ssse3": 3, "batch-sse2": 2}
 
 

@@ -1,15 +1,15 @@
-"""What is measured: Wyrm, wireguard-go, our two floors, and any implementation given by a command line."""
+"""What is measured: Wyrm's driver and its user-space engine, wireguard-go, our two floors, and any implementation given by a command line."""
 
 import os
 import shlex
 import shutil
 
-from netlab import DRIVER, NTHOST, LabError, Peer
+from netlab import DRIVER, ENGINE, NTHOST, LabError, Peer
 
 from . import BUILT
 
 FLOORS = ("floor-io", "floor-aead")
-WIREGUARD = ("wyrm", "wireguard-go")
+WIREGUARD = ("wyrm", "wyrm-engine", "wireguard-go")
 BUILT_IN = WIREGUARD + FLOORS
 
 
@@ -34,7 +34,7 @@ class Subject:
             return os.path.join(BUILT, "floor", self.name)
         if self.words:
             return self.words[0]
-        return "wireguard-go" if self.name == "wireguard-go" else NTHOST
+        return {"wireguard-go": "wireguard-go", "wyrm-engine": ENGINE}.get(self.name, NTHOST)
 
     def check(self):
         for program in [self.program()] + ([DRIVER] if self.name == "wyrm" else []):

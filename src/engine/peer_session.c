@@ -18,7 +18,6 @@ static void bury(struct engine *engine, const struct session_evictions *eviction
     for (uint32_t i = 0; i < evictions->count; i++) {
         struct session_object *object = object_of(evictions->sessions[i]);
         engine_index_remove(engine, object->session.local_index);
-        session_stop(&object->session);
         object->next_dead = engine->dead_sessions;
         engine->dead_sessions = object;
     }

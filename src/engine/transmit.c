@@ -296,10 +296,9 @@ static void transmit_packet(struct engine *engine, const struct tun_packet *pack
     if (!peer || !peer->endpoint.remote.family || segment_begin(&segmenter, packet) != 0)
         return;
     struct session_object *session = peer_current_session(peer, tx->now_ns);
-    if (!session || peer->staged_first) { /* behind what waits */
+    if (!session) {
         stage_segments(peer, &segmenter);
-        if (!session)
-            peer_request_handshake(peer);
+        peer_request_handshake(peer);
         return;
     }
     for (uint32_t i = 0; i < segmenter.count; i++) {

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""The driver, in verify mode, against wireguard-go: families inside and outside, PSK, both roles, roaming, ports, up and
-down, many peers under load; and afterwards nothing is left."""
+"""The driver, in verify mode, or the user-space engine, against wireguard-go: families inside and outside, PSK, both roles,
+roaming, ports, up and down, TCP, many peers under load; and afterwards nothing is left."""
 
 import base64
 import os
@@ -11,7 +11,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from cookie_exchange import Capture, cookie_under_load  # noqa: E402
 from handshake_load import PROGRAM, HandshakeLoad  # noqa: E402
-from netlab import DRIVER, NTHOST, IperfServer, Lab, Peer, genkey, genpsk, ping  # noqa: E402
+from netlab import DRIVER, ENGINE, NTHOST, IperfServer, Lab, Peer, genkey, genpsk, ping  # noqa: E402
 from nthost_control import STATE_DOWN, STATE_UP, Control  # noqa: E402
 from scenarios import run_scenarios  # noqa: E402
 
@@ -29,7 +29,7 @@ class Tunnel:
         lengths = ("/64", "/64") if ":" in outer[0] else ("/24", "/24")
         self.veth = self.lab.link(self.here, self.there, [outer[0] + lengths[0]], [outer[1] + lengths[1]])
         self.outer = outer
-        self.wyrm = Peer(self.lab, self.here, "wyrm", "a", [INNER4[0] + "/24", INNER6[0] + "/64"],
+        self.wyrm = Peer(self.lab, self.here, options.subject, "a", [INNER4[0] + "/24", INNER6[0] + "/64"],
                          options=MODES[options.mode])
         self.other = Peer(self.lab, self.there, options.peer, "b", [INNER4[1] + "/24", INNER6[1] + "/64"])
         self.to_other = {"public": self.other.public, "allowed": [INNER4[1] + "/32", INNER6[1] + "/128"], "psk": psk}
@@ -46,9 +46,9 @@ class Tunnel:
         return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
     def finish(self, tests, what):
-        """Halts and unloads the driver: status 0 means that no report was made and that nothing is left."""
+        """Ends the subject: of the driver, status 0 means that no report was made and that nothing is left."""
         status = self.wyrm.stop()
-        tests.check(status == 0, f"{what}: nthost ended with {status}:\n{self.lab.output_of(self.wyrm.process)[-3000:]}")
+        tests.check(status == 0, f"{what}: {self.wyrm.kind} ended with {status}:\n{self.lab.output_of(self.wyrm.process)[-3000:]}")
         self.lab.close()
 
 
@@ -167,6 +167,50 @@ def down_up(options, tests):
     tunnel.finish(tests, "down and up")
 
 
+def link_down_up(options, tests):
+    """The same by the system's own means, which is all that the engine follows."""
+    tunnel = Tunnel(options)
+    lab = tunnel.lab
+    ping(lab, tunnel.here, INNER4[1], 3, 0.05, check=True)
+    port = tunnel.wyrm.wg("show", "listen-port").stdout
+    for _ in range(2):
+        before = tunnel.wyrm.dump()[tunnel.other.public]
+        lab.command(["ip", "link", "set", tunnel.wyrm.name, "down"], tunnel.here)
+        tests.equal(ping(lab, tunnel.there, INNER4[0], 2, 0.1)["received"], 0, "nothing is answered while down")
+        tests.equal(tunnel.wyrm.dump()[tunnel.other.public]["rx"], before["rx"], "nor counted")
+        lab.command(["ip", "link", "set", tunnel.wyrm.name, "up"], tunnel.here)
+        # Linux takes an interface's IPv6 addresses away when it goes down.
+        lab.command(["ip", "address", "replace", INNER6[0] + "/64", "dev", tunnel.wyrm.name, "nodad"], tunnel.here)
+        lab.command(["ip", "route", "replace", INNER6[1] + "/128", "dev", tunnel.wyrm.name], tunnel.here)
+        for target in (INNER4[1], INNER6[1]):
+            result = ping(lab, tunnel.here, target, 5, 0.2)
+            tests.check(result["received"] >= 4, f"flows again to {target}: {result['received']} of 5")
+        tests.equal(tunnel.wyrm.wg("show", "listen-port").stdout, port, "on the same port")
+    tunnel.finish(tests, "link down and up")
+
+
+def tcp(options, tests):
+    """TCP in super-segments in both directions and families arrives whole: what was sent is what came."""
+    tunnel = Tunnel(options)
+    for address in (INNER4[1], INNER6[1]):
+        server = IperfServer(tunnel.lab, tunnel.there, address)
+        for reverse in (False, True):
+            result = server.run(tunnel.here, 2, reverse=reverse, streams=2)["end"]
+            received = result["sum_received"]["bytes"]
+            tests.check(received > 1 << 20, f"TCP to {address}, {'back' if reverse else 'there'}: {received} bytes")
+        tunnel.lab.stop(server.process)
+    tunnel.finish(tests, "TCP")
+
+
+def interface_deleted(options, tests):
+    """An engine whose interface is deleted ends, and takes its socket along."""
+    tunnel = Tunnel(options)
+    tunnel.lab.command(["ip", "link", "delete", tunnel.wyrm.name], tunnel.here)
+    tests.equal(tunnel.wyrm.process.wait(20), 0, "it ends by itself")
+    tests.check(not os.path.exists(tunnel.wyrm.socket), "its socket is gone")
+    tunnel.lab.close()
+
+
 def many_peers(options, tests):
     tunnel = Tunnel(options)
     lab = tunnel.lab
@@ -242,17 +286,24 @@ def wyrm_under_load(options, tests):
 
 
 SCENARIOS = {"families": families, "wrong-psk": wrong_psk, "roaming": roaming, "listen-port": listen_port,
-             "down-up": down_up, "many-peers": many_peers, "rekey": rekey,
+             "down-up": down_up, "tcp": tcp, "many-peers": many_peers, "rekey": rekey,
              "other-under-load": other_under_load, "wyrm-under-load": wyrm_under_load}
+# What differs for the engine: it has no control socket for a device's states.
+ENGINE_SCENARIOS = {"down-up": link_down_up, "deleted": interface_deleted}
 
 
 def arguments(parser):
     parser.add_argument("--peer", default="wireguard-go", choices=["wireguard-go", "wyrm"])
+    parser.add_argument("--subject", default="wyrm", choices=["wyrm", "wyrm-engine"])
     parser.add_argument("--mode", default="verify", choices=sorted(MODES))
 
 
 def main():
-    return run_scenarios(__doc__, SCENARIOS, ("iperf3", "tcpdump", NTHOST, DRIVER, PROGRAM, "wireguard-go"),
+    # run_scenarios wants the names before it has read the arguments.
+    engine = any(word.endswith("wyrm-engine") for word in sys.argv[1:])
+    subject = (ENGINE,) if engine else (NTHOST, DRIVER)
+    return run_scenarios(__doc__, {**SCENARIOS, **ENGINE_SCENARIOS} if engine else SCENARIOS,
+                         ("iperf3", "tcpdump", PROGRAM, "wireguard-go") + subject,
                          lambda scenario, tests, options: scenario(options, tests), arguments)
 
 

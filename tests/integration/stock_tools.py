@@ -1,12 +1,12 @@
 #!/usr/bin/python3
-"""Stock `wg` and `wg-quick`, unmodified, against the driver in verify mode, in network namespaces."""
+"""Stock `wg` and `wg-quick`, unmodified, against the driver in verify mode, or the user-space engine, in network namespaces."""
 
 import os
 import socket
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from netlab import DRIVER, NTHOST, ROOT, SOCKETS, Lab, LabError, Peer, genkey, genpsk  # noqa: E402
+from netlab import DRIVER, ENGINE, NTHOST, ROOT, SOCKETS, Lab, LabError, Peer, genkey, genpsk  # noqa: E402
 from scenarios import run_scenarios  # noqa: E402
 
 WRAPPER = os.path.join(ROOT, "build", "bin", "wyrm-quick-userspace")
@@ -30,12 +30,12 @@ def talk(name, text):
     return answer.decode()
 
 
-def tools(tests):
-    """The same commands to the driver and to wireguard-go: the same answers."""
+def tools(options, tests):
+    """The same commands to the subject and to wireguard-go: the same answers."""
     lab = Lab()
     space = lab.namespace("1")
     ours, theirs = (Peer(lab, space, kind, label, [], 0, options=["--verify"])
-                    for kind, label in (("wyrm", "a"), ("wireguard-go", "b")))
+                    for kind, label in ((options.subject, "a"), ("wireguard-go", "b")))
     private, first, second = genkey()[0], genkey()[1], genkey()[1]
     psk = genpsk()
     path = os.path.join(lab.directory, "psk")
@@ -90,13 +90,14 @@ def tools(tests):
     tests.equal(ours.wg("show", "allowed-ips").stdout, f"{first}\t10.3.0.0/16\n", "incrementally")
     talk(ours.name, f"set=1\npublic_key={hex_of(second)}\nallowed_ip=-10.3.0.0/16\n\n")
     tests.check("10.3.0.0/16" in ours.wg("show", "allowed-ips").stdout.split(first)[1], "not by a peer that does not have it")
-    tests.equal(lab.stop(ours.process, timeout=60), 0, f"nthost's end: {lab.output_of(ours.process)[-1500:]}")
+    tests.equal(lab.stop(ours.process, timeout=60), 0, f"{ours.kind}'s end: {lab.output_of(ours.process)[-1500:]}")
     lab.close()
 
 
 class Quick:
-    def __init__(self, tests, label):
+    def __init__(self, options, tests, label):
         self.tests, self.lab = tests, Lab()
+        self.program = ENGINE if options.subject == "wyrm-engine" else WRAPPER
         self.space = self.lab.namespace("1")
         self.far = self.lab.namespace("2")
         self.link = self.lab.link(self.space, self.far, ["192.0.2.1/24"], ["192.0.2.2/24"])
@@ -112,7 +113,7 @@ class Quick:
 
     def quick(self, verb):
         path = os.environ["PATH"]
-        return self.lab.command(["env", f"WG_QUICK_USERSPACE_IMPLEMENTATION={WRAPPER}", "WYRM_QUICK_OPTIONS=--verify",
+        return self.lab.command(["env", f"WG_QUICK_USERSPACE_IMPLEMENTATION={self.program}", "WYRM_QUICK_OPTIONS=--verify",
                                  f"PATH={path}", "wg-quick", verb, self.path], self.space, check=False, timeout=120)
 
     def ip(self, command):
@@ -134,9 +135,9 @@ class Quick:
         return self.tests.equal(done.returncode, 0, f"{what}: up: {done.stderr[-600:]}")
 
 
-def quick(tests):
+def quick(options, tests):
     """wg-quick up, down, save and strip."""
-    box = Quick(tests, "a")
+    box = Quick(options, tests, "a")
     marks = os.path.join(box.lab.directory, "marks")
     box.write(f"Address = 10.5.0.1/24, fd05::1/64\nMTU = 1300\nPostUp = echo up %i >> {marks}\nPreDown = echo down %i >> {marks}")
     if box.up("addresses"):
@@ -201,7 +202,9 @@ SCENARIOS = {"tools": tools, "quick": quick}
 
 
 def main():
-    return run_scenarios(__doc__, SCENARIOS, ("wg-quick", "nft", "wireguard-go", NTHOST, DRIVER, WRAPPER))
+    return run_scenarios(__doc__, SCENARIOS, ("wg-quick", "nft", "wireguard-go", NTHOST, DRIVER, WRAPPER, ENGINE),
+                         lambda scenario, tests, options: scenario(options, tests),
+                         lambda parser: parser.add_argument("--subject", default="wyrm", choices=["wyrm", "wyrm-engine"]))
 
 
 if __name__ == "__main__":

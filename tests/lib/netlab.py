@@ -20,6 +20,7 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 NTHOST = os.path.join(ROOT, "build", "bin", "nthost")
 DRIVER = os.path.join(ROOT, "build", "bin", "wyrm.sys")
+ENGINE = os.path.join(ROOT, "build", "bin", "wyrm-engine")
 SOCKETS = "/var/run/wireguard"
 
 
@@ -162,7 +163,7 @@ class Lab:
 
 
 class Peer:
-    """One WireGuard interface in one namespace: `kind` is wyrm or wireguard-go.  `shared`: the peer whose process has this
+    """One WireGuard interface in one namespace: `kind` is wyrm, wyrm-engine or wireguard-go.  `shared`: the peer whose process has this
     adapter as well (its options name it), so that one driver serves both.  `command`: for any other kind, makes the command
     line of an interface's name; it stays in the foreground and serves the interface's socket as wireguard-go does.
     `environment`: variables for nthost."""
@@ -186,13 +187,15 @@ class Peer:
         elif self.kind == "wyrm":
             command = [self.nthost, "run", self.driver, "--name", self.name] + self.options
             environment = self.environment
+        elif self.kind == "wyrm-engine":
+            command, environment = [ENGINE, "--foreground", self.name], self.environment
         elif self.kind == "wireguard-go":
             command = ["wireguard-go", "-f", self.name]
             environment = {"WG_PROCESS_FOREGROUND": "1", "LOG_LEVEL": "error"}
         elif self.command:
             command, environment = self.command(self.name), {"WG_PROCESS_FOREGROUND": "1"}
         else:
-            raise LabError(f"unknown kind of peer '{self.kind}' (wyrm, wireguard-go)")
+            raise LabError(f"unknown kind of peer '{self.kind}' (wyrm, wyrm-engine, wireguard-go)")
         self.process = (self.lab.start(command, self.namespace, f"{self.name}.log", environment) if command
                         else self.shared.process)
         self.lab.wait_for(lambda: os.path.exists(self.socket), f"{self.kind} {self.name}", 20, self.process)
