@@ -1,0 +1,111 @@
+"""Wine without a display for one run: a prefix of its own, made from a template in build/ by hard links, ended by its own
+wineserver.  Debian's package wine64; nothing of the user's own Wine is touched."""
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
+from netlab import LabError  # noqa: E402
+
+WINE = "/usr/lib/wine/wine64"
+WINESERVER = "/usr/lib/wine/wineserver64"
+TEMPLATE = os.path.join(ROOT, "build", "wine-template")
+PROGRAMS = os.path.join(ROOT, "build", "windows")
+BIN = os.path.join(ROOT, "build", "bin")
+
+
+def environment(prefix):
+    """No variable of the caller's own Wine, no display, no shortcuts, no .NET, no browser."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("WINE") and key != "DISPLAY"}
+    return dict(kept, HOME=prefix, WINEPREFIX=prefix, WINEDEBUG=os.environ.get("WYRM_WINEDEBUG", "-all"),
+                WINEDLLOVERRIDES="winemenubuilder.exe=d;mscoree=;mshtml=")
+
+
+def make_template():
+    """Once per build directory (15 s, 700 MB, nearly all of it shared with every prefix made from it)."""
+    os.makedirs(os.path.dirname(TEMPLATE), exist_ok=True)
+    with open(TEMPLATE + ".lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if os.path.exists(TEMPLATE):
+            return
+        new = TEMPLATE + ".new"
+        shutil.rmtree(new, ignore_errors=True)
+        os.makedirs(new)
+        done = subprocess.run([WINE, "winecfg", "-v", "win10"], env=environment(new), capture_output=True, text=True,
+                              timeout=180, check=False)
+        subprocess.run([WINESERVER, "-w"], env=environment(new), timeout=60, check=False)
+        if done.returncode != 0 or not os.path.exists(os.path.join(new, "system.reg")):
+            raise LabError(f"Wine could not make a prefix: {done.stderr.strip()}")
+        os.rename(new, TEMPLATE)
+
+
+class Wine:
+    """A prefix and what runs in it; close() (or the end of a `with`) ends and deletes it."""
+
+    def __init__(self, directory):
+        if not os.path.exists(WINE):
+            raise LabError(f"{WINE} is missing: run ./setup")
+        make_template()
+        self.directory, self.prefix, self.programs = directory, os.path.join(directory, "wine"), 0
+        self.environment = environment(self.prefix)
+
+        def link_or_copy(source, target):
+            # Registry files are written in place; everything else is only ever replaced.
+            if source.endswith(".reg"):
+                shutil.copy2(source, target)
+            else:
+                os.link(source, target)
+
+        shutil.copytree(TEMPLATE, self.prefix, symlinks=True, copy_function=link_or_copy)
+        self.windows = os.path.join(self.prefix, "drive_c", "windows")
+        self.replace(os.path.join(PROGRAMS, "bridge_proxy.sys"),
+                     os.path.join(self.windows, "system32", "drivers", "bridge_proxy.sys"))
+        subprocess.run([WINESERVER, "-p"], env=self.environment, check=True, timeout=30)
+
+    @staticmethod
+    def replace(source, target):
+        """Never through a hard link."""
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        if os.path.lexists(target):
+            os.unlink(target)
+        shutil.copy2(source, target)
+
+    def start(self, program, *arguments, variables=None):
+        """Starts a program; its output goes to a file (a pipe would stay open in Wine's own services)."""
+        self.programs += 1
+        path = os.path.join(self.directory, f"program-{self.programs}.log")
+        with open(path, "wb") as output:
+            process = subprocess.Popen([WINE, program, *arguments], env=dict(self.environment, **(variables or {})),
+                                       stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+        process.log_path = path
+        return process
+
+    @staticmethod
+    def finish(process, timeout=60):
+        """Its output as text and its status; 124: too slow, and ended."""
+        try:
+            status = process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            status = 124
+        with open(process.log_path, encoding="utf-8", errors="replace", newline="") as file:
+            return file.read().replace("\r", ""), status
+
+    def run(self, program, *arguments, timeout=60, variables=None):
+        return self.finish(self.start(program, *arguments, variables=variables), timeout)
+
+    def close(self):
+        subprocess.run([WINESERVER, "-k"], env=self.environment, check=False, timeout=30)
+        subprocess.run([WINESERVER, "-w"], env=self.environment, check=False, timeout=30)
+        shutil.rmtree(self.prefix, ignore_errors=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        self.close()
