@@ -31,7 +31,7 @@ def arguments():
     parser.add_argument("--rounds", type=int, metavar="N", help="default 5 (quick), 9 (full)")
     parser.add_argument("--seconds", type=int, metavar="N", help="of each TCP run; default 1 (quick), 4 (full)")
     parser.add_argument("--subject", action="append", metavar="NAME[=COMMAND]",
-                        help="may be repeated; ratios are the first one's; default: wyrm wireguard-go floor-io floor-aead")
+                        help="may be repeated; ratios are the first one's; default: wyrm wyrm-engine wireguard-go floor-io floor-aead")
     parser.add_argument("--test", action="append", metavar="NAME", help="may be repeated; default: all; see --list")
     parser.add_argument("--list", action="store_true", help="names of subjects and tests, and what they are")
     parser.add_argument("--json", metavar="FILE", help="write the figures there")

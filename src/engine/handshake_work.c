@@ -5,6 +5,7 @@
 #include "crypto/secure_memory.h"
 #include "protocol/stack_erase.h"
 #include "protocol/tai64n.h"
+#include "responder.h"
 #include "sched/sched.h"
 #include "system.h"
 #include "transmit.h"
@@ -14,29 +15,31 @@
 
 /* As much as the driver's; an eighth of it is load (under_load.h). */
 #define QUEUE_LIMIT 4096
-/* A round takes so many messages, and so many of those that cost a Diffie-Hellman. */
+/* A round takes so many messages, of which so many cost Diffie-Hellmans of their own, and as many initiations
+ * as the responder does together. */
 #define ROUND_MESSAGES  256
-#define ROUND_EXPENSIVE 8
+#define ROUND_RESPONSES 8
 /* Buckets of the rate limiter looked through for idle sources with each question: a round takes 512
  * questions. */
 #define COLLECT_BUCKETS 64
 
-struct handshake_message {
-    uint8_t bytes[MESSAGE_INITIATION_BYTES];
-    uint32_t length;
-    struct udp_address from, to;
-    uint32_t ifindex;
-};
-
 struct handshake_queue {
     uint32_t first, count;
     bool posted;
+    struct responder *responder;
     struct handshake_message messages[QUEUE_LIMIT];
 };
 
 struct handshake_queue *handshake_queue_create(void)
 {
-    return calloc(1, sizeof(struct handshake_queue));
+    struct handshake_queue *queue = calloc(1, sizeof(*queue));
+    if (!queue)
+        return NULL;
+    queue->responder = responder_create();
+    if (queue->responder)
+        return queue;
+    free(queue);
+    return NULL;
 }
 
 void handshake_queue_clear(struct handshake_queue *queue)
@@ -46,12 +49,15 @@ void handshake_queue_clear(struct handshake_queue *queue)
 
 void handshake_queue_free(struct handshake_queue *queue)
 {
+    if (!queue)
+        return;
+    responder_free(queue->responder);
     free(queue);
 }
 
 /* ---- sending ---- */
 
-static void send_to_peer(struct peer *peer, const void *message, uint32_t length)
+void handshake_send_to(struct peer *peer, const void *message, uint32_t length)
 {
     if (!transmit_message(peer->engine, &peer->endpoint, message, length))
         return;
@@ -59,18 +65,11 @@ static void send_to_peer(struct peer *peer, const void *message, uint32_t length
     peer_sent(peer, NULL, false, system_time_ns());
 }
 
-static void received_from_peer(struct peer *peer, const struct handshake_message *message)
+void handshake_received_from(struct peer *peer, const struct handshake_message *message)
 {
     endpoint_learn(&peer->endpoint, &message->from, &message->to, message->ifindex);
     peer->rx_bytes += message->length;
     peer_received(peer, NULL, false, system_time_ns());
-}
-
-/* A fresh index for a handshake, and random bytes for its ephemeral key, which the caller wipes. */
-static uint32_t begin(struct peer *peer, uint8_t ephemeral[PRIVATE_KEY_BYTES])
-{
-    system_random(ephemeral, PRIVATE_KEY_BYTES);
-    return engine_index_insert(peer->engine, peer, INDEX_KIND_HANDSHAKE);
 }
 
 void handshake_send_initiation(struct peer *peer)
@@ -84,7 +83,8 @@ void handshake_send_initiation(struct peer *peer)
 
     struct message_initiation message;
     uint8_t ephemeral[PRIVATE_KEY_BYTES], timestamp[TAI64N_BYTES];
-    uint32_t released = INDEX_NONE, index = begin(peer, ephemeral);
+    uint32_t released = INDEX_NONE, index = engine_index_insert(engine, peer, INDEX_KIND_HANDSHAKE);
+    system_random(ephemeral, sizeof(ephemeral));
     tai64n_from_system_time(timestamp, system_utc_100ns());
     bool made = index != INDEX_NONE &&
                 handshake_create_initiation(&peer->handshake, &engine->identity, index, ephemeral, timestamp,
@@ -96,7 +96,7 @@ void handshake_send_initiation(struct peer *peer)
         return;
     cookie_maker_add_macs(&peer->cookie, &message, sizeof(message), now_ns);
     log_info("sending a handshake initiation");
-    send_to_peer(peer, &message, sizeof(message));
+    handshake_send_to(peer, &message, sizeof(message));
 }
 
 /* ---- MACs, cookies and load ---- */
@@ -171,50 +171,6 @@ static struct peer *peer_from_index(struct engine *engine, uint32_t index)
     return object && kind == INDEX_KIND_SESSION ? ((struct session_object *)object)->peer : object;
 }
 
-/* The response to a consumed initiation, and its session. */
-static void respond(struct peer *peer, const struct handshake_message *message)
-{
-    struct engine *engine = peer->engine;
-    struct message_response response;
-    uint8_t ephemeral[PRIVATE_KEY_BYTES];
-    uint64_t now_ns = system_time_ns();
-    uint32_t index = begin(peer, ephemeral);
-    bool made = index != INDEX_NONE &&
-                handshake_create_response(&peer->handshake, index, ephemeral, &response) == HANDSHAKE_OK;
-    secure_zero(ephemeral, sizeof(ephemeral));
-    if (!made) {
-        engine_index_remove(engine, index);
-        return;
-    }
-    cookie_maker_add_macs(&peer->cookie, &response, sizeof(response), now_ns);
-    if (!peer_begin_session(peer, now_ns)) {
-        engine_index_remove(engine, handshake_clear(&peer->handshake));
-        return;
-    }
-    received_from_peer(peer, message);
-    log_info("received a handshake initiation, answering");
-    send_to_peer(peer, &response, sizeof(response));
-}
-
-static void process_initiation(struct engine *engine, const struct handshake_message *message)
-{
-    struct initiation initiation;
-    uint32_t released = INDEX_NONE;
-    if (initiation_open(&initiation, &engine->identity, (const struct message_initiation *)message->bytes) !=
-        HANDSHAKE_OK)
-        return;
-    struct peer *peer = peer_find(engine, initiation.remote_static);
-    if (!peer) {
-        initiation_clear(&initiation);
-        return;
-    }
-    enum handshake_result result =
-        handshake_consume_initiation(&peer->handshake, &initiation, system_time_ns(), &released);
-    engine_index_remove(engine, released);
-    if (result == HANDSHAKE_OK)
-        respond(peer, message);
-}
-
 static void process_response(struct engine *engine, const struct handshake_message *message)
 {
     const struct message_response *response = (const struct message_response *)message->bytes;
@@ -226,7 +182,7 @@ static void process_response(struct engine *engine, const struct handshake_messa
         return;
     }
     peer_timers_handshake_complete(peer);
-    received_from_peer(peer, message);
+    handshake_received_from(peer, message);
     log_info("received a handshake response");
     /* The first packet on the new session confirms it to the responder: data that waits, else a keepalive. */
     transmit_keepalive(peer);
@@ -240,21 +196,18 @@ static void process_cookie_reply(struct engine *engine, const struct handshake_m
         log_info("received a cookie");
 }
 
-/* True: it has cost a Diffie-Hellman. */
-static bool process(struct engine *engine, const struct handshake_message *message, uint32_t waiting)
+/* Does what is not for the responder.  Returns the type of a message that passed; else MESSAGE_INVALID. */
+static enum message_type process(struct engine *engine, const struct handshake_message *message,
+                                 uint32_t waiting)
 {
     enum message_type type = message_classify(message->bytes, message->length);
-    if (type == MESSAGE_COOKIE_REPLY) {
+    if (type == MESSAGE_COOKIE_REPLY)
         process_cookie_reply(engine, message);
-        return false;
-    }
-    if (!pass_macs(engine, message, waiting))
-        return false;
-    if (type == MESSAGE_INITIATION)
-        process_initiation(engine, message);
-    else
+    else if (!pass_macs(engine, message, waiting))
+        return MESSAGE_INVALID;
+    if (type == MESSAGE_RESPONSE)
         process_response(engine, message);
-    return true;
+    return type;
 }
 
 static void handshake_run(void *context);
@@ -271,14 +224,21 @@ static void handshake_run(void *context)
 {
     struct engine *engine = context;
     struct handshake_queue *queue = engine->handshakes;
-    unsigned expensive = 0;
+    const struct handshake_message *initiations[RESPONDER_BATCH];
+    unsigned count = 0, responses = 0;
     queue->posted = false;
-    for (unsigned i = 0; i < ROUND_MESSAGES && queue->count && expensive < ROUND_EXPENSIVE; i++) {
+    for (unsigned i = 0;
+         i < ROUND_MESSAGES && queue->count && count < RESPONDER_BATCH && responses < ROUND_RESPONSES; i++) {
         uint32_t waiting = queue->count--;
         struct handshake_message *message = &queue->messages[queue->first];
         queue->first = (queue->first + 1) % QUEUE_LIMIT;
-        expensive += process(engine, message, waiting);
+        enum message_type type = process(engine, message, waiting);
+        if (type == MESSAGE_INITIATION)
+            initiations[count++] = message; /* nothing is queued meanwhile: it stays where it is */
+        responses += type == MESSAGE_RESPONSE;
     }
+    if (count)
+        responder_answer(engine, queue->responder, initiations, count);
     stack_erase(); /* of what cookies and keys left there */
     engine_reap(engine);
     if (queue->count)

@@ -2,7 +2,7 @@
  * these. */
 #pragma once
 
-#include "peer.h"
+#include "responder.h"
 
 /* NULL: no memory. */
 struct handshake_queue *handshake_queue_create(void);
@@ -16,3 +16,7 @@ void handshake_receive(struct engine *engine, const uint8_t *bytes, uint32_t len
 
 /* Makes and sends an initiation, unless the policy forbids it now or the peer has no endpoint. */
 void handshake_send_initiation(struct peer *peer);
+
+/* A message of the peer's goes out, or came in authentically: sent, booked, and the timers told. */
+void handshake_send_to(struct peer *peer, const void *message, uint32_t length);
+void handshake_received_from(struct peer *peer, const struct handshake_message *message);
