@@ -194,17 +194,30 @@ static void system_changed(void *context, unsigned mask, uint32_t ifindex)
 
 /* ---- timers ---- */
 
+uint64_t engine_next_due_ns(const struct engine *engine)
+{
+    const struct timer_entry *first = timer_heap_first(&engine->timers);
+    uint64_t timer_ns = first ? first->due_ns : TIME_FOREVER_NS,
+             handshake_ns = handshake_due_ns(engine->handshakes);
+    return timer_ns < handshake_ns ? timer_ns : handshake_ns;
+}
+
+void engine_expire(struct engine *engine)
+{
+    handshake_run_due(engine);
+    peer_timers_run(engine);
+}
+
 static struct engine *timed;
 
 static uint64_t timers_next(void)
 {
-    const struct timer_entry *first = timer_heap_first(&timed->timers);
-    return first ? first->due_ns : SCHED_FOREVER;
+    return engine_next_due_ns(timed);
 }
 
 static void timers_expire(void)
 {
-    peer_timers_run(timed);
+    engine_expire(timed);
 }
 
 /* ---- life ---- */

@@ -83,6 +83,10 @@ int engine_sockets_open(struct engine *engine, uint16_t port);
 /* Follows the interface: opens sockets and starts timers, or erases sessions and closes them. */
 void engine_set_up(struct engine *engine, bool up);
 
+/* When something is due next (TIME_FOREVER_NS: never), and doing what is. */
+uint64_t engine_next_due_ns(const struct engine *engine);
+void engine_expire(struct engine *engine);
+
 /* Frees the sessions that were evicted. */
 void engine_reap(struct engine *engine);
 

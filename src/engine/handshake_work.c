@@ -19,6 +19,8 @@
  * as the responder does together. */
 #define ROUND_MESSAGES  256
 #define ROUND_RESPONSES 8
+/* Fewer than make a full batch wait so long after the batch before: eight cost little more than one. */
+#define HOLD_BACK_NS NS_PER_MS
 /* Buckets of the rate limiter looked through for idle sources with each question: a round takes 512
  * questions. */
 #define COLLECT_BUCKETS 64
@@ -26,6 +28,8 @@
 struct handshake_queue {
     uint32_t first, count;
     bool posted;
+    uint64_t last_run_ns; /* TIME_NEVER_NS: never */
+    uint64_t due_ns;      /* TIME_FOREVER_NS: nothing is held back */
     struct responder *responder;
     struct handshake_message messages[QUEUE_LIMIT];
 };
@@ -35,6 +39,7 @@ struct handshake_queue *handshake_queue_create(void)
     struct handshake_queue *queue = calloc(1, sizeof(*queue));
     if (!queue)
         return NULL;
+    queue->due_ns = TIME_FOREVER_NS;
     queue->responder = responder_create();
     if (queue->responder)
         return queue;
@@ -45,6 +50,12 @@ struct handshake_queue *handshake_queue_create(void)
 void handshake_queue_clear(struct handshake_queue *queue)
 {
     queue->count = 0;
+    queue->due_ns = TIME_FOREVER_NS;
+}
+
+uint64_t handshake_due_ns(const struct handshake_queue *queue)
+{
+    return queue->due_ns;
 }
 
 void handshake_queue_free(struct handshake_queue *queue)
@@ -220,6 +231,26 @@ static void post(struct engine *engine)
     loop_post(handshake_run, engine);
 }
 
+/* True: what waits is few, and the last batch was just now. */
+static bool hold_back(struct handshake_queue *queue)
+{
+    uint64_t now_ns = system_time_ns();
+    queue->due_ns = TIME_FOREVER_NS;
+    if (queue->count < RESPONDER_BATCH && queue->last_run_ns != TIME_NEVER_NS &&
+        now_ns < queue->last_run_ns + HOLD_BACK_NS) {
+        queue->due_ns = queue->last_run_ns + HOLD_BACK_NS;
+        return true;
+    }
+    queue->last_run_ns = now_ns;
+    return false;
+}
+
+void handshake_run_due(struct engine *engine)
+{
+    if (engine->handshakes->due_ns <= system_time_ns())
+        handshake_run(engine);
+}
+
 static void handshake_run(void *context)
 {
     struct engine *engine = context;
@@ -227,6 +258,8 @@ static void handshake_run(void *context)
     const struct handshake_message *initiations[RESPONDER_BATCH];
     unsigned count = 0, responses = 0;
     queue->posted = false;
+    if (!queue->count || hold_back(queue))
+        return;
     for (unsigned i = 0;
          i < ROUND_MESSAGES && queue->count && count < RESPONDER_BATCH && responses < ROUND_RESPONSES; i++) {
         uint32_t waiting = queue->count--;
@@ -257,5 +290,6 @@ void handshake_receive(struct engine *engine, const uint8_t *bytes, uint32_t len
     message->from = *from;
     message->to = *to;
     message->ifindex = ifindex;
-    post(engine);
+    if (queue->due_ns == TIME_FOREVER_NS || queue->count >= RESPONDER_BATCH)
+        post(engine);
 }

@@ -20,3 +20,7 @@ void handshake_send_initiation(struct peer *peer);
 /* A message of the peer's goes out, or came in authentically: sent, booked, and the timers told. */
 void handshake_send_to(struct peer *peer, const void *message, uint32_t length);
 void handshake_received_from(struct peer *peer, const struct handshake_message *message);
+
+/* When what is held back is to be worked off (TIME_FOREVER_NS: nothing is), and that. */
+uint64_t handshake_due_ns(const struct handshake_queue *queue);
+void handshake_run_due(struct engine *engine);

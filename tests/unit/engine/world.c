@@ -1,7 +1,6 @@
 /* See world.h. */
 #include "world.h"
 
-#include "peer.h"
 #include "sched/sched.h"
 #include "system.h"
 
@@ -434,9 +433,9 @@ static uint64_t next_due(void)
 {
     uint64_t due_ns = UINT64_MAX;
     for (unsigned i = 0; i < WORLD_NODES; i++) {
-        struct timer_entry *entry = nodes[i].made ? timer_heap_first(&nodes[i].engine.timers) : NULL;
-        if (entry && entry->due_ns < due_ns)
-            due_ns = entry->due_ns;
+        uint64_t node_ns = nodes[i].made ? engine_next_due_ns(&nodes[i].engine) : UINT64_MAX;
+        if (node_ns < due_ns)
+            due_ns = node_ns;
     }
     return due_ns;
 }
@@ -457,7 +456,7 @@ void world_run_ms(uint64_t milliseconds)
             world_now_ns = due_ns;
         for (unsigned i = 0; i < WORLD_NODES; i++)
             if (nodes[i].made)
-                peer_timers_run(&nodes[i].engine);
+                engine_expire(&nodes[i].engine);
     }
     world_now_ns = end_ns;
 }
