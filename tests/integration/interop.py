@@ -192,8 +192,8 @@ def link_down_up(options, tests):
 def tcp(options, tests):
     """TCP in super-segments in both directions and families arrives whole: what was sent is what came."""
     tunnel = Tunnel(options)
-    for address in (INNER4[1], INNER6[1]):
-        server = IperfServer(tunnel.lab, tunnel.there, address)
+    for port, address in ((5201, INNER4[1]), (5202, INNER6[1])):
+        server = IperfServer(tunnel.lab, tunnel.there, address, port)
         for reverse in (False, True):
             result = server.run(tunnel.here, 2, reverse=reverse, streams=2)["end"]
             received = result["sum_received"]["bytes"]
