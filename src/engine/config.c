@@ -52,14 +52,11 @@ static int set_fwmark(struct engine *engine, uint32_t mark)
     return error;
 }
 
-/* Every peer's secret of the former identity is replaced, its sessions stop sending, and the next packet may
- * bring a handshake at once. */
+/* The next packet of each peer may bring a handshake at once. */
 static void identity_changed(struct engine *engine)
 {
     for (struct peer *peer = engine->peers; peer; peer = peer->next) {
-        engine_index_remove(engine, handshake_set_identity(&peer->handshake, &engine->identity));
-        peer_expire_sessions(peer);
-        timers_identity_changed(&peer->times);
+        peer_identity_changed(peer);
         if (!engine->identity.present || !engine->up)
             continue;
         if (peer->times.persistent_interval_s)
@@ -82,6 +79,7 @@ static void set_private_key(struct engine *engine, const uint8_t key[PRIVATE_KEY
     if (self)
         peer_remove(self);
     cookie_checker_set_identity(&engine->cookie_checker, clear ? NULL : engine->identity.public_key);
+    engine->identity_generation += engine->identity_generation == UINT32_MAX ? 2 : 1;
     identity_changed(engine);
 }
 

@@ -238,7 +238,7 @@ static bool make_tables(struct engine *engine)
 int engine_create(struct engine *engine, const char *name, char *error, size_t error_size)
 {
     int result = -ENOMEM;
-    *engine = (struct engine){.mtu = ENGINE_MTU_DEFAULT};
+    *engine = (struct engine){.mtu = ENGINE_MTU_DEFAULT, .identity_generation = 1};
     snprintf(error, error_size, "out of memory");
     if (!make_tables(engine))
         goto fail;

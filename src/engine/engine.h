@@ -50,6 +50,7 @@ struct engine {
     uint32_t fwmark;
 
     struct identity identity;
+    uint32_t identity_generation; /* never 0; peers follow it when they need it */
     struct cookie_checker cookie_checker;
     struct under_load under_load;
     struct rate_limiter limiter;

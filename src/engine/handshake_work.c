@@ -97,6 +97,7 @@ void handshake_send_initiation(struct peer *peer)
     uint32_t released = INDEX_NONE, index = engine_index_insert(engine, peer, INDEX_KIND_HANDSHAKE);
     system_random(ephemeral, sizeof(ephemeral));
     tai64n_from_system_time(timestamp, system_utc_100ns());
+    peer_follow_identity(peer);
     bool made = index != INDEX_NONE &&
                 handshake_create_initiation(&peer->handshake, &engine->identity, index, ephemeral, timestamp,
                                             &message, &released) == HANDSHAKE_OK;
@@ -186,6 +187,8 @@ static void process_response(struct engine *engine, const struct handshake_messa
 {
     const struct message_response *response = (const struct message_response *)message->bytes;
     struct peer *peer = peer_from_index(engine, load_le32(response->receiver_index));
+    if (peer)
+        peer_follow_identity(peer);
     if (!peer || handshake_consume_response(&peer->handshake, &engine->identity, response) != HANDSHAKE_OK)
         return;
     if (!peer_begin_session(peer, system_time_ns())) {

@@ -58,12 +58,14 @@ struct peer *peer_add(struct engine *engine, const uint8_t public_key[PUBLIC_KEY
 {
     struct peer *peer =
         timer_heap_reserve(&engine->timers, engine->peer_count + 1) ? calloc(1, sizeof(*peer)) : NULL;
+    struct identity none;
     if (!peer)
         return NULL;
+    identity_init(&none);
     if (engine->peer_count >= engine->table.count)
         grow(engine);
     peer->engine = engine;
-    handshake_init(&peer->handshake, &engine->identity, public_key);
+    handshake_init(&peer->handshake, &none, public_key);
     cookie_maker_init(&peer->cookie, public_key);
     session_set_init(&peer->sessions);
     allowed_ips_peer_init(&peer->allowed);
@@ -79,6 +81,25 @@ struct peer *peer_add(struct engine *engine, const uint8_t public_key[PUBLIC_KEY
     if (engine->up)
         peer_timers_start(peer);
     return peer;
+}
+
+void peer_follow_identity(struct peer *peer)
+{
+    struct engine *engine = peer->engine;
+    if (peer->identity_generation == engine->identity_generation)
+        return;
+    peer->identity_generation = engine->identity_generation;
+    engine_index_remove(engine, handshake_set_identity(&peer->handshake, &engine->identity));
+}
+
+void peer_identity_changed(struct peer *peer)
+{
+    struct identity none;
+    identity_init(&none);
+    peer->identity_generation = 0;
+    engine_index_remove(peer->engine, handshake_set_identity(&peer->handshake, &none));
+    peer_expire_sessions(peer);
+    timers_identity_changed(&peer->times);
 }
 
 void peer_erase_keys(struct peer *peer)

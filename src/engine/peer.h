@@ -22,6 +22,7 @@ struct peer {
     struct peer *next, *previous, *next_in_bucket;
 
     struct handshake handshake;
+    uint32_t identity_generation; /* for which the handshake has its secret; 0: for none */
     struct cookie_maker cookie;
     struct session_set sessions;
     struct peer_times times;
@@ -55,6 +56,13 @@ struct peer *peer_add(struct engine *engine, const uint8_t public_key[PUBLIC_KEY
 /* Takes a peer away and erases it. */
 void peer_remove(struct peer *peer);
 
+/* Makes the handshake's static-static secret belong to the present identity (one X25519 after a change):
+ * before every step of a handshake. */
+void peer_follow_identity(struct peer *peer);
+
+/* The identity changed: secrets of the former one are erased, its sessions stop sending. */
+void peer_identity_changed(struct peer *peer);
+
 /* Erases sessions and the handshake under way. */
 void peer_erase_keys(struct peer *peer);
 
@@ -67,7 +75,7 @@ bool peer_confirm_session(struct peer *peer, struct session_object *object);
 /* The session to send with, or NULL. */
 struct session_object *peer_current_session(struct peer *peer, uint64_t now_ns);
 void peer_erase_sessions(struct peer *peer);
-/* The identity changed: nothing new is sent on sessions of the former one. */
+/* Nothing new is sent on the sessions there are. */
 void peer_expire_sessions(struct peer *peer);
 
 /* ---- packets that wait for a session (peer_staged.c) ---- */

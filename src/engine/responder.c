@@ -65,6 +65,7 @@ static struct peer *open_initiation(struct engine *engine, struct answer *answer
         initiation_clear(&initiation);
         return NULL;
     }
+    peer_follow_identity(peer);
     enum handshake_result result =
         handshake_consume_initiation(&peer->handshake, &initiation, system_time_ns(), &released);
     engine_index_remove(engine, released);
