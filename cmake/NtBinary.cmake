@@ -1,14 +1,16 @@
 # nt_driver(NAME SOURCES s... [LINK static-lib...] [IMPORTS ntoskrnl|hal|ndis|netio|cng...] [INCLUDE dir...]
-#           [DEFINE d...] [OUTPUT_DIR dir] [ENTRY symbol])
+#           [DEFINE d...] [OUTPUT_DIR dir] [ENTRY symbol] [RESOURCES file.rc] [SYMBOLS])
 #
 # Makes OUTPUT_DIR/NAME.sys (default ${WYRM_BIN_DIR}) out of C and assembler sources, our run-time (nt/runtime) and the
 # import libraries made from nt/def; IMPORTS defaults to all of them, unused ones leave no trace.  The same inputs give
-# the same bytes.  The link command also stands in NAME.link.sh of the binary directory, which the PE checks use.
+# the same bytes.  SYMBOLS: also OUTPUT_DIR/release/NAME.sys, the same objects without DWARF, with NAME.pdb, whatever folder
+# it is built in: what packages hold.  The link command also stands in NAME.link.sh of the binary directory, which the PE checks use.
 
 set(NT_SOURCE_DIR ${CMAKE_SOURCE_DIR}/nt)
 set(NT_IMPORT_MODULES ntoskrnl hal ndis netio cng)
 find_program(NT_LLD_LINK lld-link-19 REQUIRED)
 find_program(NT_DLLTOOL llvm-dlltool-19 REQUIRED)
+find_program(NT_RC llvm-rc-19 REQUIRED)
 
 if(WYRM_ARCHITECTURE STREQUAL "x86")
     # No function installs an exception handler, so there is no table of them (/safeseh).  Symbols have their C prefix.
@@ -25,7 +27,7 @@ list(APPEND NT_LINK_FLAGS
     /section:INIT,ERD /section:.text,ERP /section:.rdata,RP /section:.data,RWP /section:.pdata,RP /section:.rsrc,RD)
 
 function(nt_driver name)
-    cmake_parse_arguments(ARG "" "OUTPUT_DIR;ENTRY" "SOURCES;LINK;IMPORTS;INCLUDE;DEFINE" ${ARGN})
+    cmake_parse_arguments(ARG "SYMBOLS" "OUTPUT_DIR;ENTRY" "SOURCES;LINK;IMPORTS;INCLUDE;DEFINE;RESOURCES" ${ARGN})
     if(NOT ARG_OUTPUT_DIR)
         set(ARG_OUTPUT_DIR ${WYRM_BIN_DIR})
     endif()
@@ -51,6 +53,15 @@ function(nt_driver name)
         list(APPEND files nt_import_libraries ${NT_IMPORT_DIR}/${module}.lib)
     endforeach()
 
+    foreach(resource ${ARG_RESOURCES})
+        get_filename_component(stem ${resource} NAME_WE)
+        set(result ${CMAKE_CURRENT_BINARY_DIR}/${name}.${stem}.res)
+        add_custom_command(OUTPUT ${result} COMMAND ${NT_RC} /nologo /no-preprocess /fo ${result} ${resource}
+                           DEPENDS ${resource} VERBATIM)
+        list(APPEND inputs ${result})
+        list(APPEND files ${result})
+    endforeach()
+
     set(image ${ARG_OUTPUT_DIR}/${name}.sys)
     string(JOIN " " link_flags ${NT_LINK_FLAGS})
     file(GENERATE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/${name}.link.sh CONTENT
@@ -72,5 +83,36 @@ exec ${NT_LLD_LINK} /out:\"$1\" /entry:${ARG_ENTRY} ${link_flags} \\
                 ${CMAKE_CURRENT_BINARY_DIR}/${name}.link.sh
         COMMENT "Linking ${name}.sys"
         VERBATIM)
-    add_custom_target(${name} ALL DEPENDS ${image})
+    set(release)
+    if(ARG_SYMBOLS)
+        # Paths are relative to the root of the sources, as a .pdb names the files that it was made of.  lld links DWARF whatever
+        # it is told.
+        set(release ${ARG_OUTPUT_DIR}/release/${name}.sys)
+        set(strip ${CMAKE_SOURCE_DIR}/packaging/strip_dwarf.py)
+        string(REPLACE "/debug:dwarf" "/debug:full" release_flags "${link_flags}")
+        file(GENERATE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/${name}.release.sh CONTENT
+"#!/bin/sh
+# $1: the image to write, $2: its .pdb, both relative to the root of the sources
+set -eu
+cd '${CMAKE_SOURCE_DIR}'
+mkdir -p \"$(dirname \"$1\")\"
+sed \"s|^$PWD/||\" >\"$1.inputs\" <<'END'
+$<JOIN:$<TARGET_OBJECTS:${name}_objects>,\n>
+$<JOIN:${inputs},\n>
+END
+${NT_LLD_LINK} /out:\"$1.new\" /pdb:\"$2\" /pdbaltpath:${name}.pdb /pdbsourcepath:. /entry:${ARG_ENTRY} \\
+    ${release_flags} @\"$1.inputs\"
+/usr/bin/python3 ${strip} \"$1.new\"
+mv \"$1.new\" \"$1\"
+rm \"$1.inputs\"
+")
+        file(RELATIVE_PATH release_stem ${CMAKE_SOURCE_DIR} ${ARG_OUTPUT_DIR}/release/${name})
+        add_custom_command(
+            OUTPUT ${release} ${ARG_OUTPUT_DIR}/release/${name}.pdb
+            COMMAND sh ${CMAKE_CURRENT_BINARY_DIR}/${name}.release.sh ${release_stem}.sys ${release_stem}.pdb
+            DEPENDS ${image} ${CMAKE_CURRENT_BINARY_DIR}/${name}.release.sh ${strip}
+            COMMENT "Linking ${name}.sys with ${name}.pdb"
+            VERBATIM)
+    endif()
+    add_custom_target(${name} ALL DEPENDS ${image} ${release})
 endfunction()

@@ -34,7 +34,7 @@ set(CMAKE_MSVC_DEBUG_INFORMATION_FORMAT "")
 get_filename_component(nt_source_root ${CMAKE_CURRENT_LIST_DIR} DIRECTORY)
 string(CONCAT nt_compile_flags
     "-ffreestanding -funwind-tables -fno-strict-aliasing -mno-stack-arg-probe -fstack-protector-strong "
-    "-Xclang -cfguard -gdwarf-4 -fno-ident -fdebug-compilation-dir=. -ffile-prefix-map=${nt_source_root}/= "
+    "-Xclang -cfguard -gdwarf-4 -gcodeview -gno-codeview-command-line -fno-ident -fdebug-compilation-dir=. -ffile-prefix-map=${nt_source_root}/= "
     # else paths get a backslash, which no debugger on Linux finds
     "-fno-file-reproducible ${NT_ARCHITECTURE_FLAGS}")
 set(CMAKE_C_FLAGS_INIT "${nt_compile_flags}")

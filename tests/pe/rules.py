@@ -72,7 +72,7 @@ def discardable(image, _):
         gone = bool(s.flags & Section.DISCARDABLE)
         if s.name == "INIT" and not gone:
             out.append("INIT is not discardable")
-        if gone and s.name not in ("INIT", ".reloc") and not s.name.startswith(".debug_"):
+        if gone and s.name not in ("INIT", ".reloc", ".rsrc") and not s.name.startswith(".debug_"):
             out.append(f"section {s.name} is discardable")
         if not gone and s.name.startswith(".debug_"):
             out.append(f"section {s.name} stays in memory")

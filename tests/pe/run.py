@@ -17,7 +17,8 @@ sys.path.insert(0, os.path.join(ROOT, "nt", "def"))
 import decorate # the exports of x86
 
 REQUIRED = {"build/bin/wyrm.sys": AMD64, "build/drivers/minimal.sys": AMD64, "build/bin/arm64/wyrm.sys": ARM64,
-            "build/bin/x86/wyrm.sys": I386}
+            "build/bin/x86/wyrm.sys": I386, "build/bin/release/wyrm.sys": AMD64,
+            "build/bin/arm64/release/wyrm.sys": ARM64, "build/bin/x86/release/wyrm.sys": I386}
 counts = {"passed": 0, "failed": 0, "skipped": 0}
 
 
@@ -177,6 +178,16 @@ def test_no_vector_registers(path):
     check(re.search(r"%xmm\d", wide), "the search for such registers finds those of x64")
 
 
+def test_release(tested, released):
+    """What packages hold is what the tests ran, but for the debug information and the addresses that move with it."""
+    one, other = (Image(read(os.path.join(ROOT, path))) for path in (tested, released))
+    code = lambda image: {s.name: (s.virtual_size, s.flags) for s in image.sections if s.flags & Section.EXECUTE}
+    check(code(one) == code(other), f"{released}: the code sections are those of {tested}", f"{code(one)} {code(other)}")
+    check(set(one.imports()) == set(other.imports()), f"{released}: the imports are those of {tested}")
+    check(not any(s.name.startswith(".debug") for s in other.sections), f"{released}: no debug information is left")
+    check(len(other.data) < len(one.data) // 3, f"{released}: it is smaller")
+
+
 def main():
     names = exported()
     check(all(len(modules) >= 4 and all(len(v) > 1 for v in modules.values()) for modules in names.values()),
@@ -201,6 +212,8 @@ def main():
         if name in REQUIRED and not found:
             test_damages(name, data, machine, names)
             check("imports" in problems(data, machine, with_versions(names, "Win10-1709")), f"{name}: functions that came later are refused")
+    for folder in ("", "arm64/", "x86/"):
+        test_release(f"build/bin/{folder}wyrm.sys", f"build/bin/{folder}release/wyrm.sys")
     test_no_vector_registers(os.path.join(ROOT, "build/bin/x86/wyrm.sys"))
     test_reproducible()
     print(f"{counts['passed']} passed, {counts['failed']} failed, {counts['skipped']} skipped")
