@@ -1,9 +1,8 @@
 # win_binary(NAME dll|exe SOURCES s... [LINK static-lib...] [IMPORTS module...] [INCLUDE dir...] [DEFINE d...]
 #            [EXPORTS file.def] [RESOURCES file.rc] [OUTPUT_NAME name] [OUTPUT_DIR dir] [WINDOWS])
 #
-# Makes OUTPUT_DIR/OUTPUT_NAME.dll or .exe (default ${WYRM_BIN_DIR}, for arm64 and x86 a folder of that name in it; default
-# name NAME) with its symbols in a .pdb beside it, out of C sources, the shared code of user mode (win_runtime) and the
-# import libraries made from src/win/def; IMPORTS defaults to all of them, unused ones leave no trace.  A DLL's sources
+# Makes OUTPUT_DIR/OUTPUT_NAME.dll or .exe (default ${WYRM_BIN_DIR}; default name NAME) with its symbols in a .pdb beside
+# it, out of C sources, the shared code of user mode (win_runtime) and the import libraries made from src/win/def; IMPORTS defaults to all of them, unused ones leave no trace.  A DLL's sources
 # hold DllMain, a program's main(argc, argv) with UTF-8 arguments.  EXPORTS lists exported names without decoration.
 # WINDOWS: no console.  The same inputs give the same bytes.  A DLL's import library is NAME.lib in the
 # binary directory.
@@ -29,11 +28,7 @@ else()
     set(WIN_DLLTOOL_MACHINE -k -m i386)
     set(WIN_BASE 0x10000000)
 endif()
-if(WYRM_ARCHITECTURE STREQUAL x64)
-    set(WIN_OUTPUT_DIR ${WYRM_BIN_DIR})
-else()
-    set(WIN_OUTPUT_DIR ${WYRM_BIN_DIR}/${WYRM_ARCHITECTURE})
-endif()
+set(WIN_OUTPUT_DIR ${WYRM_BIN_DIR})
 
 set(WIN_LINK_FLAGS
     /nodefaultlib /machine:${WYRM_ARCHITECTURE} /dynamicbase /nxcompat /release /Brepro /guard:cf /opt:ref,icf
@@ -106,14 +101,21 @@ function(win_binary name kind)
 
     set(file_name ${ARG_OUTPUT_NAME}.${kind})
     set(image ${ARG_OUTPUT_DIR}/${file_name})
+    list(TRANSFORM options REPLACE ":${CMAKE_SOURCE_DIR}/" ":")
     string(JOIN " " link_flags ${WIN_LINK_FLAGS} ${options})
     file(GENERATE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/${name}.link.sh CONTENT
 "#!/bin/sh
-# $1: the image to write; its symbols go beside it
+# $1: the image to write; its symbols go beside it.  Paths are relative to the root of the sources: a .pdb names the files
+# that it was made of.
 set -eu
-exec ${WIN_LLD_LINK} /out:\"$1\" /pdb:\"\${1%.*}.${kind}.pdb\" ${link_flags} \\
-    $<JOIN:$<TARGET_OBJECTS:${name}_objects>, \\\n    > \\
-    /include:${WIN_SYMBOL_PREFIX}_load_config_used $<JOIN:${inputs}, \\\n    >
+cd '${CMAKE_SOURCE_DIR}'
+out=\"\${1#\"$PWD\"/}\"
+sed \"s|^$PWD/||\" >\"$out.inputs\" <<'END'
+$<JOIN:$<TARGET_OBJECTS:${name}_objects>,\n>
+/include:${WIN_SYMBOL_PREFIX}_load_config_used
+$<JOIN:${inputs},\n>
+END
+exec ${WIN_LLD_LINK} /out:\"$out\" /pdb:\"\${out%.*}.${kind}.pdb\" /pdbsourcepath:. ${link_flags} @\"$out.inputs\"
 ")
     # A folder of its own and moves: whoever runs the image meanwhile never sees half of it.
     add_custom_command(

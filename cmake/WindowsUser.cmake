@@ -31,7 +31,7 @@ set(CMAKE_C_SIZEOF_DATA_PTR ${WYRM_USER_POINTER_BYTES})
 get_filename_component(wyrm_source_root ${CMAKE_CURRENT_LIST_DIR} DIRECTORY)
 string(CONCAT wyrm_user_flags
     "-isystem /usr/share/mingw-w64/include -D_UCRT -D_WIN32_WINNT=0x0A00 -DNTDDI_VERSION=0x0A000006 -DUNICODE -D_UNICODE "
-    "-fno-strict-aliasing -fstack-protector-strong -mguard=cf -funwind-tables -gcodeview -fno-ident "
+    "-fno-strict-aliasing -fstack-protector-strong -mguard=cf -funwind-tables -gcodeview -gno-codeview-command-line -fno-ident "
     "-fdebug-compilation-dir=. -ffile-prefix-map=${wyrm_source_root}/=")
 set(CMAKE_C_FLAGS_INIT "${wyrm_user_flags}")
 set(CMAKE_ASM_FLAGS_INIT "-fdebug-compilation-dir=. -ffile-prefix-map=${wyrm_source_root}/=")
