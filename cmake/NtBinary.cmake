@@ -84,7 +84,7 @@ exec ${NT_LLD_LINK} /out:\"$1\" /entry:${ARG_ENTRY} ${link_flags} \\
         COMMENT "Linking ${name}.sys"
         VERBATIM)
     set(release)
-    if(ARG_SYMBOLS)
+    if(ARG_SYMBOLS AND NOT WYRM_INSTRUMENT)
         # Paths are relative to the root of the sources, as a .pdb names the files that it was made of.  lld links DWARF whatever
         # it is told.
         set(release ${ARG_OUTPUT_DIR}/release/${name}.sys)
