@@ -169,8 +169,7 @@ static int set_all(struct engine *engine, struct reader *reader)
     struct wyrm_ioctl_interface interface;
     struct wyrm_ioctl_peer peer;
     int error = read_next(reader, &interface, sizeof(interface)) ? set_interface(engine, &interface) : EINVAL;
-    uint32_t count = interface.peers_count;
-    for (uint32_t i = 0; i < count && !error; i++)
+    for (uint32_t i = 0; !error && i < interface.peers_count; i++)
         error = read_next(reader, &peer, sizeof(peer)) ? set_peer(engine, &peer, reader) : EINVAL;
     secure_zero(&interface, sizeof(interface));
     secure_zero(&peer, sizeof(peer));

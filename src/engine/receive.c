@@ -92,6 +92,7 @@ static void accept_packet(struct receiver *rx, uint32_t i, struct outcome *outco
 {
     const struct rx_packet *packet = &rx->packets[i];
     struct session_object *session = packet->session;
+    const struct peer *peer = session->peer;
     struct packet_view view;
     if (!session_accept_counter(&session->session, packet->counter))
         return;
@@ -105,7 +106,7 @@ static void accept_packet(struct receiver *rx, uint32_t i, struct outcome *outco
         return;
     outcome->data = true;
     uint8_t *data = rx->destination[i].data;
-    if (packet_parse(data, packet->plaintext, &view) != PACKET_OK || !source_allowed(session->peer, &view))
+    if (packet_parse(data, packet->plaintext, &view) != PACKET_OK || !source_allowed(peer, &view))
         return;
     const struct iovec iov = {data, view.length};
     coalesce_add(&rx->coalescer, &iov, 1, view.length, false);

@@ -14,7 +14,7 @@ SUBJECT = ["--subject", "wyrm-engine"]
 PARTS = {
     "unit test": [os.path.join(ROOT, "build", "linux", "tests", "unit", "engine", "test_engine")],
     "families": [os.path.join(HERE, "interop.py")] + SUBJECT + ["families", "wrong-psk"],
-    "changes": [os.path.join(HERE, "interop.py")] + SUBJECT + ["roaming", "listen-port", "down-up", "deleted", "tcp", "many-peers"],
+    "changes": [os.path.join(HERE, "interop.py")] + SUBJECT + ["roaming", "listen-port", "down-up", "deleted", "program", "tcp", "many-peers"],
     "load": [os.path.join(HERE, "interop.py")] + SUBJECT + ["wyrm-under-load", "other-under-load"],
     "tools": [os.path.join(HERE, "stock_tools.py")] + SUBJECT,
 }

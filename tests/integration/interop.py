@@ -211,6 +211,37 @@ def interface_deleted(options, tests):
     tunnel.lab.close()
 
 
+def program(options, tests):
+    """The engine's command line: help, refusals with their reasons, the background."""
+    lab = Lab()
+    space = lab.namespace("here")
+    name = f"w{lab.id}p"
+
+    def run(*arguments):
+        return lab.command([ENGINE] + list(arguments), space, check=False, timeout=30)
+
+    told = run("--help")
+    tests.check(told.returncode == 0 and "usage: wyrm-engine" in told.stdout and not told.stderr, "--help")
+    tests.check(run("--version").stdout.startswith("wyrm-engine "), "--version")
+    for arguments, reason in (((), "name of the interface is missing"), ((name, name), "one interface"),
+                              (("a/b",), "cannot be an interface's name"), (("x" * 16,), "1 to 15 bytes"), (("",), "cannot be"), (("--nonsense", name), "--help")):
+        refused = run(*arguments)
+        tests.check(refused.returncode == 2 and reason in refused.stderr, f"{arguments}: {refused.returncode}, {refused.stderr}")
+    tests.equal(run(name).returncode, 0, "in the background")
+    tests.equal(lab.command(["wg", "show", name, "listen-port"], space).stdout.strip(), "0", "it serves, and is down")
+    again = run(name)
+    tests.check(again.returncode == 1 and "another program already serves" in again.stderr, f"the same name again: {again.stderr}")
+    other = lab.namespace("other")
+    again = lab.command([ENGINE, name], other, check=False)
+    tests.check(again.returncode == 1 and "is served by another process" in again.stderr, f"in another namespace: {again.stderr}")
+    tests.check(lab.command(["ip", "link", "show", name], other, check=False).returncode != 0, "which leaves no interface behind")
+    weak = lab.command(["setpriv", "--reuid", "65534", "--clear-groups", ENGINE, "-f", name + "x"], other, check=False)
+    tests.check(weak.returncode == 1 and "root" in weak.stderr, f"without rights: {weak.stderr}")
+    lab.command(["ip", "link", "delete", name], space)
+    lab.wait_for(lambda: not os.path.exists(f"/var/run/wireguard/{name}.sock"), "the end of the engine", 20)
+    lab.close()
+
+
 def many_peers(options, tests):
     tunnel = Tunnel(options)
     lab = tunnel.lab
@@ -289,7 +320,7 @@ SCENARIOS = {"families": families, "wrong-psk": wrong_psk, "roaming": roaming, "
              "down-up": down_up, "tcp": tcp, "many-peers": many_peers, "rekey": rekey,
              "other-under-load": other_under_load, "wyrm-under-load": wyrm_under_load}
 # What differs for the engine: it has no control socket for a device's states.
-ENGINE_SCENARIOS = {"down-up": link_down_up, "deleted": interface_deleted}
+ENGINE_SCENARIOS = {"down-up": link_down_up, "deleted": interface_deleted, "program": program}
 
 
 def arguments(parser):
