@@ -7,6 +7,7 @@
 #include "protocol/constants.h"
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,8 +16,10 @@
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <syslog.h>
 #include <time.h>
+#include <unistd.h>
 
 /* Between 1601 and 1970 (Microsoft, "Converting a time_t value to a FILETIME"). */
 #define UNIX_EPOCH_100NS UINT64_C(116444736000000000)
@@ -55,12 +58,21 @@ uint32_t system_jitter(void)
     return bits;
 }
 
-void system_protect_memory(void)
+/* Limits of locked memory do not hold for whoever has CAP_IPC_LOCK (capabilities(7)). */
+static bool may_lock_all(void)
 {
     const struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {0};
+    return setrlimit(RLIMIT_MEMLOCK, &unlimited) == 0 ||
+           (syscall(SYS_capget, &header, data) == 0 && (data[0].effective & 1u << CAP_IPC_LOCK));
+}
+
+void system_protect_memory(void)
+{
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     /* Within a limit, memory asked for later would fail: then rather nothing is locked. */
-    if (setrlimit(RLIMIT_MEMLOCK, &unlimited) == 0)
+    if (may_lock_all())
         mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
 }
 
