@@ -1,0 +1,1 @@
+/* See winsock2.h of this folder. */
