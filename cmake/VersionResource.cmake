@@ -1,6 +1,6 @@
 # wyrm_version_rc(OUT FILE DESCRIPTION driver|dll|program): writes the version resource of FILE and sets OUT to its path, for
 # RESOURCES of win_binary() and nt_driver().  The version is the project's.
-set(WYRM_PRODUCT Wyrm CACHE STRING "name of the product; a vendor's build has another")
+set(WYRM_VENDOR_NAME Wyrm CACHE STRING "the product's name at run time, at most nine letters")
 
 function(wyrm_version_rc out WYRM_RC_FILE WYRM_RC_DESCRIPTION kind)
     # VFT_DRV with VFT2_DRV_NETWORK, VFT_DLL, VFT_APP

@@ -42,9 +42,9 @@ def keyword_lines():
 
 def make_inf(architecture, version, date, product="Wyrm"):
     lines, strings = keyword_lines()
-    name = re.sub(r"\W", "", product).lower()
+    name = product.lower()
     values = {
-        "PRODUCT": product, "PROVIDER": product, "NAME": name, "HWID": re.sub(r"\W", "", product),
+        "PRODUCT": product, "PROVIDER": product, "NAME": name, "HWID": product,
         "ARCHITECTURE": architecture, "DECORATION": DECORATIONS[architecture], "VERSION": version,
         "VERSION4": ".".join((version.split(".") + ["0"] * 4)[:4]),
         "DATE": datetime.date.fromisoformat(date).strftime("%m/%d/%Y"),

@@ -82,7 +82,7 @@ class Package:
     def __init__(self, options, architecture, version, seconds):
         self.options, self.architecture, self.version, self.seconds = options, architecture, version, seconds
         self.product = options.vendor or "Wyrm"
-        self.name = re.sub(r"\W", "", self.product).lower()
+        self.name = self.product.lower()
         self.build = os.path.join("build", "vendor", self.name) if options.vendor and not options.no_build else "build"
         self.bin = os.path.join(ROOT, self.build, os.path.relpath(BIN[architecture], "build"))
         self.label = f"{self.name}-{version}-{architecture}"
@@ -96,7 +96,7 @@ class Package:
         """Driver and programs once more, with the vendor's name in their resources and where else they bear one."""
         for preset in (f"windows-{self.architecture}", f"user-{self.architecture}"):
             folder = os.path.join(self.build, preset)
-            for words in (("cmake", "--preset", preset, "-B", folder, "-DWYRM_PRODUCT=" + self.product,
+            for words in (("cmake", "--preset", preset, "-B", folder, "-DWYRM_VENDOR_NAME=" + self.product,
                            "-DWYRM_BIN_DIR=" + self.bin), ("cmake", "--build", folder)):
                 run = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
                 if run.returncode:
@@ -118,7 +118,7 @@ class Package:
         self.sign(driver)
         files = {self.name + end: read(self.path("driver", self.name + end)) for end in (".sys", ".inf")}
         list_path = self.path("driver", self.name + ".cat")
-        write(list_path, catalogue.make_catalogue(files, self.architecture, re.sub(r"\W", "", self.product), day))
+        write(list_path, catalogue.make_catalogue(files, self.architecture, self.product, day))
         self.sign(list_path)
         write(self.path("symbols", "wyrm.pdb"), read(os.path.join(self.bin, "release", "wyrm.pdb")))
 
@@ -126,15 +126,17 @@ class Package:
         """[file names], with those that are not built yet left out"""
         out = []
         for file in ("wyrm.dll", "wyrm.exe", "wyrm-service.exe"):
-            built = os.path.join(self.bin, file)
-            if not os.path.exists(built):
+            target = file.replace("wyrm", self.name)
+            # A vendor's build has named them already.
+            built = next((path for path in (os.path.join(self.bin, name) for name in (target, file))
+                          if os.path.exists(path)), None)
+            if not built:
                 print(f"{self.label}: no {file} in this build")
                 continue
-            target = file.replace("wyrm", self.name)
             write(self.path(target), read(built))
             self.sign(self.path(target))
             if os.path.exists(built + ".pdb"):
-                write(self.path("symbols", file + ".pdb"), read(built + ".pdb"))
+                write(self.path("symbols", os.path.basename(built) + ".pdb"), read(built + ".pdb"))
             out.append(target)
         library = os.path.join(ROOT, self.build, f"user-{self.architecture}/src/dll/wyrm_dll.lib")
         if os.path.exists(library):
@@ -216,8 +218,8 @@ def main():
     parser.add_argument("--no-build", action="store_true")
     options = parser.parse_args()
     options.output = os.path.abspath(options.output)
-    if options.vendor and not re.fullmatch(r"[A-Za-z][A-Za-z0-9 ]{0,31}", options.vendor):
-        raise PackageFailed("a vendor's name has up to 32 letters, digits and spaces, and begins with a letter")
+    if options.vendor and not re.fullmatch(r"[A-Za-z]{1,9}", options.vendor):
+        raise PackageFailed("a vendor's name has one to nine letters")
     if bool(options.certificate) != bool(options.key):
         raise PackageFailed("--certificate and --key belong together")
     if options.test_sign:

@@ -112,7 +112,7 @@ def literals_of_driver():
 
 def run():
     for architecture in make_inf.DECORATIONS:
-        for product in ("Wyrm", "Example VPN"):
+        for product in ("Wyrm", "Example"):
             problems = check_inf.Checker(make_inf.make_inf(architecture, "0.1.0", "2026-11-23", product), None,
                                          architecture).problems
             check(not problems, f"the INF of {product} for {architecture}", str(problems[:5]))

@@ -161,17 +161,17 @@ def test_packages(scratch):
 
 def test_vendor(scratch):
     out = os.path.join(scratch, "vendor")
-    run = package("--no-build", "--architecture", "x64", "--vendor", "Example VPN", "--output", out)
+    run = package("--no-build", "--architecture", "x64", "--vendor", "Example", "--output", out)
     check(run.returncode == 0, "a vendor's package is made", run.stderr[-500:])
-    stage = os.path.join(out, f"examplevpn-{version()}-x64")
-    inf = read(os.path.join(stage, "driver", "examplevpn.inf")).decode("ascii")
+    stage = os.path.join(out, f"example-{version()}-x64")
+    inf = read(os.path.join(stage, "driver", "example.inf")).decode("ascii")
     check("wyrm" not in inf.lower(), "a vendor's INF does not have our name")
-    check(", ExampleVPN" in inf and 'Service,    0, "examplevpn"' in inf, "it has the vendor's hardware id and service")
-    check(b"e\0x\0a\0m\0p\0l\0e\0v\0p\0n\0.\0s\0y\0s" in read(os.path.join(stage, "driver", "examplevpn.cat")),
+    check(", Example" in inf and 'Service,    0, "example"' in inf, "it has the vendor's hardware id and service")
+    check(b"e\0x\0a\0m\0p\0l\0e\0.\0s\0y\0s" in read(os.path.join(stage, "driver", "example.cat")),
           "and so has the catalogue")
     check("Nothing in this package is signed" in read(os.path.join(stage, "README.txt")).decode(),
           "the README of an unsigned package says so")
-    for options, what in ((("--vendor", "../x"), "a vendor's name with a path"),
+    for options, what in ((("--vendor", "../x"), "a vendor's name with a path"), (("--vendor", "Abcdefghij"), "a vendor's name that is too long"),
                           (("--certificate", "c.pem"), "a certificate without its key"),
                           (("--certificate", "/nonexistent", "--key", "/nonexistent"), "a certificate that is not there")):
         run = package("--no-build", "--architecture", "x64", "--output", os.path.join(scratch, "refused"), *options)
