@@ -42,7 +42,9 @@ def version():
 
 def fixed_version(data):
     """The numbers in the version resource: VS_FIXEDFILEINFO begins with 0xFEEF04BD."""
-    at = data.index(struct.pack("<II", 0xFEEF04BD, 0x10000))
+    at = data.find(struct.pack("<II", 0xFEEF04BD, 0x10000))
+    if at < 0:
+        return "none"
     high, low = struct.unpack_from("<II", data, at + 8)
     return f"{high >> 16}.{high & 0xFFFF}.{low >> 16}.{low & 0xFFFF}"
 
@@ -89,6 +91,8 @@ def test_contents(label, name, archive, stage, certificate):
     check(hashlib.sha256(contents[f"driver/{name}.inf"]).digest() in contents[f"driver/{name}.cat"],
           f"{label}: the catalogue holds the INF")
     check(fixed_version(contents[f"driver/{name}.sys"]) == version() + ".0", f"{label}: the driver's version resource")
+    for program in programs:
+        check(fixed_version(contents[program]) == version() + ".0", f"{label}: the version resource of {program}")
     for pdb, image in (("wyrm.pdb", contents[f"driver/{name}.sys"]),):
         # RSDS, GUID, age; the same GUID is in the .pdb.
         at = image.index(b"RSDS")

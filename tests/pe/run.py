@@ -188,6 +188,26 @@ def test_release(tested, released):
     check(len(other.data) < len(one.data) // 3, f"{released}: it is smaller")
 
 
+# What also holds for programs and libraries of user mode; their imports have a suite of their own under Wine.
+USER_RULES = ("checksum", "write_xor_execute", "unwind", "relocations", "mitigations", "load_configuration")
+
+
+def test_user_mode():
+    """Every DLL and program for Windows that was built."""
+    found = 0
+    for folder, machine in (("", AMD64), ("arm64/", ARM64), ("x86/", I386)):
+        for path in sorted(glob.glob(os.path.join(ROOT, "build/bin", folder, "*.dll")) +
+                           glob.glob(os.path.join(ROOT, "build/bin", folder, "*.exe"))):
+            found += 1
+            name, data = os.path.relpath(path, ROOT), read(path)
+            broken = problems(data, machine, {machine: {}}, {rule: RULES[rule] for rule in USER_RULES})
+            for rule in USER_RULES:
+                check(rule not in broken and "readable" not in broken, f"{name}: {rule}", str(broken.get(rule, broken))[:300])
+            check(ROOT.encode() not in data, f"{name}: holds no path of this machine")
+            check(Image(data, machine).machine == machine, f"{name}: it is for its folder's processor")
+    check(found >= 3, "there are libraries of user mode", "run ./build.sh first")
+
+
 def main():
     names = exported()
     check(all(len(modules) >= 4 and all(len(v) > 1 for v in modules.values()) for modules in names.values()),
@@ -215,6 +235,7 @@ def main():
     for folder in ("", "arm64/", "x86/"):
         test_release(f"build/bin/{folder}wyrm.sys", f"build/bin/{folder}release/wyrm.sys")
     test_no_vector_registers(os.path.join(ROOT, "build/bin/x86/wyrm.sys"))
+    test_user_mode()
     test_reproducible()
     print(f"{counts['passed']} passed, {counts['failed']} failed, {counts['skipped']} skipped")
     return 0 if counts["passed"] and not counts["failed"] else 1
