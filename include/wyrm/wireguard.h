@@ -479,6 +479,13 @@ WYRM_ABI_ASSERT(offsetof(WIREGUARD_ALLOWED_IP, AddressFamily) == 16);
 WYRM_ABI_ASSERT(offsetof(WIREGUARD_ALLOWED_IP, Cidr) == 18);
 WYRM_ABI_ASSERT(offsetof(WIREGUARD_ALLOWED_IP, Flags) == 20);
 
+/* Fields whose size no offset shows. */
+WYRM_ABI_ASSERT(sizeof(((WIREGUARD_INTERFACE *)0)->ListenPort) == 2);
+WYRM_ABI_ASSERT(sizeof(((WIREGUARD_INTERFACE *)0)->PeersCount) == 4);
+WYRM_ABI_ASSERT(sizeof(((WIREGUARD_PEER *)0)->PersistentKeepalive) == 2);
+WYRM_ABI_ASSERT(sizeof(((WIREGUARD_PEER *)0)->AllowedIPsCount) == 4);
+WYRM_ABI_ASSERT(sizeof(((WIREGUARD_ALLOWED_IP *)0)->Flags) == 4);
+
 WYRM_ABI_ASSERT(sizeof(WYRM_DROP_COUNTER) == 64);
 WYRM_ABI_ASSERT(sizeof(WYRM_ADAPTER_INFORMATION) == 16 + 8 + 16 + 512);
 WYRM_ABI_ASSERT(offsetof(WYRM_ADAPTER_INFORMATION, Luid) == 16);

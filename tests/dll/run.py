@@ -98,6 +98,17 @@ def page():
     check(listed <= sources, 'docs/messages-dll.md lists no message that is gone', '\n'.join(sorted(listed - sources)))
 
 
+def documentation(folder):
+    """The header's comments make a page with every function, without a warning."""
+    configuration = (ROOT / 'docs/api/Doxyfile').read_text() + f'OUTPUT_DIRECTORY = {folder}/api\n'
+    path = pathlib.Path(folder) / 'Doxyfile'
+    path.write_text(configuration)
+    status, output = run(['doxygen', str(path)], cwd=ROOT)
+    check(status == 0 and 'warning' not in output, 'the documentation of the header', output)
+    text = ''.join(page.read_text() for page in (pathlib.Path(folder) / 'api/html').glob('*.html'))
+    check(all(name in text for name in EXPORTS), 'every function is documented')
+
+
 def wine(folder):
     if not WINE:
         check(False, 'wine64 is installed (./setup)')
@@ -126,6 +137,7 @@ def main():
         native(folder)
         images()
         page()
+        documentation(folder)
         wine(folder)
     print(f'{results["passed"]} passed, {results["failed"]} failed, 0 skipped')
     return results['failed'] != 0
