@@ -10,6 +10,8 @@ struct invocation {
     int count;              /* of arguments after the command's name */
     char *const *arguments; /* without options */
     bool json, show_keys;
+    bool follow;        /* of log */
+    const char *engine; /* of up: the command of another implementation, or NULL */
 };
 
 bool command_show(const struct invocation *invocation, struct failure *failure);
@@ -21,6 +23,10 @@ bool command_syncconf(const struct invocation *invocation, struct failure *failu
 bool command_genkey(const struct invocation *invocation, struct failure *failure);
 bool command_genpsk(const struct invocation *invocation, struct failure *failure);
 bool command_pubkey(const struct invocation *invocation, struct failure *failure);
+bool command_up(const struct invocation *invocation, struct failure *failure);
+bool command_down(const struct invocation *invocation, struct failure *failure);
+bool command_doctor(const struct invocation *invocation, struct failure *failure);
+bool command_log(const struct invocation *invocation, struct failure *failure);
 
 /* One line on standard error, "wyrm: ..." (with --json an object). */
 void report(const struct failure *failure, bool json);

@@ -14,6 +14,37 @@ struct command {
 };
 
 static const struct command commands[] = {
+    {"up", command_up, "up FILE.conf | NAME [--engine COMMAND] [--json]",
+     "makes a tunnel from a configuration file",
+     "FILE: the format of wg-quick(8); NAME stands for /etc/wireguard/NAME.conf.  Makes the interface and "
+     "sets "
+     "keys, peers,\n"
+     "addresses, MTU, DNS and routes, and runs the hooks; whatever fails, all of it is undone.  What is up "
+     "stays as it is.\n"
+     "\n"
+     "  --engine COMMAND  serves the interface by another implementation in user space (COMMAND NAME is run, "
+     "as "
+     "wg-quick does,\n"
+     "                    with WG_PROCESS_FOREGROUND=1) instead of wyrm.sys in nthost\n"},
+    {"down", command_down, "down FILE.conf | NAME [--json]", "undoes `up`",
+     "Takes away all that `up` made, and runs the hooks as they were then.  What is not up stays so.\n"},
+    {"doctor", command_doctor, "doctor [NAME] [--json]", "looks for what keeps tunnels from working",
+     "Examines permissions, the TUN device, programs, what a tunnel left behind, and of each adapter (or "
+     "NAME) "
+     "the interface,\n"
+     "MTU, keys, sessions and the way to its endpoints; says what to do.  Changes nothing.  The status is 1 "
+     "when "
+     "something is\n"
+     "wrong; warnings do not count.\n"
+     "\n"
+     "  --json  an object with the list \"checks\": subject, grade (ok, warning, wrong), text, remedy\n"},
+    {"log", command_log, "log NAME [--follow] [--json]", "prints the driver's log",
+     "Prints the lines that the driver of an adapter in nthost has kept and nobody has read, and ends; each "
+     "line goes to one\n"
+     "reader.  Times are UTC.\n"
+     "\n"
+     "  --follow  goes on with the lines that come, until Ctrl-C\n"
+     "  --json    an object a line: time, level (error, warning, info), text\n"},
     {"show", command_show, "show [NAME | all | interfaces] [FIELD] [--json] [--show-keys]",
      "shows adapters, their peers and counters",
      "Without arguments: all adapters, for people.  NAME: one adapter.  interfaces: only the names.\n"
@@ -104,6 +135,8 @@ static bool print_version(struct failure *failure)
 void report(const struct failure *failure, bool json)
 {
     struct output output = {0};
+    if (!json && !failure->text[0]) /* said already */
+        return;
     if (json) {
         output_text(&output, "{\"error\":{\"status\":%d,\"message\":", failure->status);
         format_json_string(&output, failure->text);
@@ -141,6 +174,8 @@ static bool take_option(const char *word, struct options *options, struct invoca
         invocation->json = true;
     else if (!strcmp(word, "--show-keys"))
         invocation->show_keys = true;
+    else if (!strcmp(word, "--follow"))
+        invocation->follow = true;
     else if (!strcmp(word, "--help") || !strcmp(word, "-h"))
         options->help = true;
     else if (!strcmp(word, "--version"))
@@ -159,6 +194,10 @@ static bool sort_words(int count, char **arguments, char **words, int *word_coun
     bool refused = false;
     for (int i = 1; i < count; i++) {
         char *word = arguments[i];
+        if (!options->only_arguments && !strcmp(word, "--engine")) {
+            invocation->engine = i + 1 < count ? arguments[++i] : "";
+            continue;
+        }
         if (options->only_arguments || word[0] != '-' || (word[1] != '-' && strcmp(word, "-h") != 0))
             words[(*word_count)++] = word;
         else if (!take_option(word, options, invocation) && !refused)
@@ -188,6 +227,10 @@ static bool run(int word_count, char **words, const struct options *options, str
         return print_help(named ? command : NULL, failure);
     if (invocation->show_keys && command->run != command_show)
         return fail(failure, EXIT_USAGE, "--show-keys is an option of show only");
+    if (invocation->engine && command->run != command_up)
+        return fail(failure, EXIT_USAGE, "--engine is an option of up only");
+    if (invocation->follow && command->run != command_log)
+        return fail(failure, EXIT_USAGE, "--follow is an option of log only");
     invocation->count = named ? word_count - 1 : 0;
     invocation->arguments = words + 1;
     return command->run(invocation, failure);

@@ -1,5 +1,5 @@
-/* Configuration files in wg-quick's format (wg-quick(8), wg(8) "CONFIGURATION FILE FORMAT"), for `nthost up`
- * and the command-line tool; read strictly: everything is checked before anything is done. */
+/* Configuration files in wg-quick's format (wg-quick(8), wg(8) "CONFIGURATION FILE FORMAT"), for `up` of
+ * nthost and of the command-line tool; read strictly: everything is checked before anything is done. */
 #pragma once
 
 #include <stdbool.h>

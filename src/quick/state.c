@@ -2,7 +2,8 @@
 #include "state.h"
 
 #include "config.h"
-#include "spawn.h"
+#include "programs.h"
+#include "say.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -24,7 +25,7 @@ static int directory_make(void)
     if (lstat(STATE_DIRECTORY, &status) < 0)
         return -errno;
     if (!S_ISDIR(status.st_mode) || status.st_uid != geteuid() || (status.st_mode & 0022)) {
-        fprintf(stderr, "nthost: %s is writable by others: remove it\n", STATE_DIRECTORY);
+        say("%s is writable by others: remove it", STATE_DIRECTORY);
         return -EPERM;
     }
     return 0;
@@ -201,7 +202,7 @@ unsigned state_undo(const struct state *state)
         else if (!strcmp(line->word, "sysctl") && is_only_tunnel(state))
             done = undo_sysctl(line->rest);
         if (!done) {
-            fprintf(stderr, "nthost: %s: this could not be undone: %s\n", state->name, line->rest);
+            say("%s: this could not be undone: %s", state->name, line->rest);
             failed++;
         }
     }

@@ -1,4 +1,4 @@
-/* The other end of the `wg` socket: how `nthost up` and `down` configure a running adapter. */
+/* The other end of the `wg` socket: how `up` and `down` configure a running adapter. */
 #pragma once
 
 #include "config.h"

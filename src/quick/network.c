@@ -3,8 +3,9 @@
  * table that holds the tunnel's default route. */
 #include "network.h"
 
+#include "programs.h"
+#include "say.h"
 #include "secure_buffer.h"
-#include "spawn.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -34,10 +35,10 @@ static bool run(const char *const *argv)
     int status = spawn_run(argv, NULL, NULL, 0, false);
     if (!status)
         return true;
-    fprintf(stderr, "nthost: this failed with status %d:", status);
-    for (; *argv; argv++)
-        fprintf(stderr, " %s", *argv);
-    fputc('\n', stderr);
+    char line[512] = "";
+    for (size_t at = 0; *argv && at < sizeof line; argv++)
+        at += (size_t)snprintf(line + at, sizeof line - at, " %s", *argv);
+    say("this failed with status %d:%s", status, line);
     return false;
 }
 
@@ -49,7 +50,7 @@ static bool run_batch(uint8_t family, const char *commands)
         return true;
     int status = spawn_run(argv, commands, NULL, 0, false);
     if (status)
-        fprintf(stderr, "nthost: `ip %s` refused one of these:\n%s", family_option(family), commands);
+        say("`ip %s` refused one of these:\n%s", family_option(family), commands);
     return status == 0;
 }
 
@@ -84,9 +85,7 @@ bool network_add_dns(const char *name, const struct config *config, struct state
     if (!config->dns_servers.count && !config->dns_domains.count)
         return true;
     if (!spawn_exists("resolvconf")) {
-        fprintf(
-            stderr,
-            "nthost: warning: DNS is not set: there is no resolvconf; install openresolv or remove DNS\n");
+        say("warning: DNS is not set: there is no resolvconf; install openresolv or remove DNS");
         return true;
     }
     /* Debian's resolvconf orders interfaces by a pattern list, which knows tun.* */
@@ -102,7 +101,7 @@ bool network_add_dns(const char *name, const struct config *config, struct state
     const char *argv[] = {"resolvconf", "-a", interface, "-m", "0", "-x", NULL};
     done = done && state_add_undo(state, undo) == 0;
     if (done && spawn_run(argv, (const char *)text.data, NULL, 0, false)) {
-        fprintf(stderr, "nthost: resolvconf refused the DNS servers of %s\n", name);
+        say("resolvconf refused the DNS servers of %s", name);
         done = false;
     }
     secure_buffer_free(&text);
@@ -252,7 +251,7 @@ static bool set_src_valid_mark(struct state *state)
     char value = 0;
     int fd = open(SRC_VALID_MARK, O_RDWR | O_CLOEXEC);
     if (fd < 0 || read(fd, &value, 1) != 1) {
-        fprintf(stderr, "nthost: warning: %s: %s\n", SRC_VALID_MARK, strerror(errno));
+        say("warning: %s: %s", SRC_VALID_MARK, strerror(errno));
         if (fd >= 0)
             close(fd);
         return true;
@@ -261,7 +260,7 @@ static bool set_src_valid_mark(struct state *state)
     if (value != '1') {
         done = state_add_sysctl(state, SRC_VALID_MARK, "0") == 0 && pwrite(fd, "1\n", 2, 0) == 2;
         if (!done)
-            fprintf(stderr, "nthost: %s cannot be set: %s\n", SRC_VALID_MARK, strerror(errno));
+            say("%s cannot be set: %s", SRC_VALID_MARK, strerror(errno));
     }
     close(fd);
     return done;
@@ -276,8 +275,8 @@ static bool add_firewall(const char *name, const struct config *config, uint8_t 
     char chain[32];
     struct secure_buffer text = {0};
     if (!spawn_exists("nft")) {
-        fprintf(stderr, "nthost: warning: no nft: with strict rp_filter answers may be dropped; install "
-                        "nftables\n");
+        say("warning: no nft: with strict rp_filter answers may be dropped; install "
+            "nftables");
         return true;
     }
     snprintf(chain, sizeof chain, "nthost_%u", if_nametoindex(name));
@@ -308,7 +307,7 @@ static bool add_firewall(const char *name, const struct config *config, uint8_t 
     const char *argv[] = {"nft", "-f", "-", NULL};
     const char *undo[] = {"nft", "delete", "table", ip, chain, NULL};
     if (done && spawn_run(argv, (const char *)text.data, NULL, 0, false)) {
-        fprintf(stderr, "nthost: warning: nft refused the rules for the default route of %s\n", name);
+        say("warning: nft refused the rules for the default route of %s", name);
         secure_buffer_free(&text);
         return true;
     }
@@ -322,7 +321,7 @@ static bool add_default(const char *name, const struct config *config, uint8_t f
     char number[16], first[16], second[16];
     unsigned priority = free_priorities(family);
     if (!priority) {
-        fprintf(stderr, "nthost: the routing rules cannot be read or are all taken\n");
+        say("the routing rules cannot be read or are all taken");
         return false;
     }
     snprintf(number, sizeof number, "%u", table);

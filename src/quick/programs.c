@@ -1,5 +1,6 @@
-/* See spawn.h. */
-#include "spawn.h"
+/* See programs.h. */
+#include "programs.h"
+#include "say.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -86,7 +87,7 @@ int spawn_run(const char *const *argv, const char *input, char *output, size_t o
     if (!error)
         result = wait_for(pid);
     else if (!quiet)
-        fprintf(stderr, "nthost: cannot run %s: %s\n", argv[0], strerror(error));
+        say("cannot run %s: %s", argv[0], strerror(error));
 close_input:
     if (in >= 0)
         close(in);
@@ -99,7 +100,7 @@ int spawn_shell(const char *command)
     pid_t pid;
     int error = posix_spawn(&pid, "/bin/sh", NULL, NULL, (char *const *)argv, environ);
     if (error) {
-        fprintf(stderr, "nthost: cannot run /bin/sh: %s\n", strerror(error));
+        say("cannot run /bin/sh: %s", strerror(error));
         return 127;
     }
     return wait_for(pid);
@@ -134,7 +135,7 @@ int spawn_daemon(const char *const *argv, int log_fd, int ready_fd)
     sigemptyset(&none);
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK);
-    int error = posix_spawn(&pid, argv[0], &actions, &attributes, (char *const *)argv, environ);
+    int error = posix_spawnp(&pid, argv[0], &actions, &attributes, (char *const *)argv, environ);
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
     return error ? -error : pid;

@@ -1,7 +1,6 @@
 /* See wg_client.h.  Everything that holds keys is in wiped buffers. */
 #include "wg_client.h"
 
-#include "front_server.h"
 #include "key_codec.h"
 #include "secure_buffer.h"
 
@@ -17,6 +16,17 @@
 
 #define DEFAULT_DIRECTORY "/var/run/wireguard"
 #define RESOLVE_ATTEMPTS  6 /* one second apart */
+
+static bool send_all(int fd, const uint8_t *data, size_t length)
+{
+    for (size_t at = 0; at < length;) {
+        ssize_t put = send(fd, data + at, length - at, MSG_NOSIGNAL);
+        if (put < 0 && errno != EINTR)
+            return false;
+        at += put > 0 ? (size_t)put : 0;
+    }
+    return true;
+}
 
 union endpoint_address *endpoints_resolve(const struct config *config, char *error, size_t error_size)
 {
@@ -67,7 +77,7 @@ static int converse(const char *directory, const char *name, const struct secure
         goto leave;
     }
     snprintf(error, error_size, "%s: the connection broke", address.sun_path);
-    if (!front_write_all(fd, request->data, request->length))
+    if (!send_all(fd, (const uint8_t *)request->data, request->length))
         goto leave;
     while (answer->length < 2 || memcmp(answer->data + answer->length - 2, "\n\n", 2) != 0) {
         if (!secure_buffer_reserve(answer, 65536))

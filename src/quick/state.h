@@ -1,4 +1,4 @@
-/* What `nthost up` did, so that `nthost down` can undo it: one file per tunnel in /run/nthost, written step
+/* What `up` did, so that `down` can undo it: one file per tunnel in /run/nthost, written step
  * by step before each step is done.  Only root can reach the directory. */
 #pragma once
 
