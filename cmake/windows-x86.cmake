@@ -2,7 +2,7 @@
 # them, not even for 64-bit atomic accesses, which clang would do through the x87 stack.
 set(CMAKE_SYSTEM_PROCESSOR X86)
 set(WYRM_ARCHITECTURE x86)
-set(NT_TARGET i686-pc-windows-msvc)
-set(NT_POINTER_BYTES 4)
+set(WYRM_TARGET i686-pc-windows-msvc)
+set(WYRM_POINTER_BYTES 4)
 set(NT_ARCHITECTURE_FLAGS "-mno-sse -mno-mmx -mno-80387")
 include(${CMAKE_CURRENT_LIST_DIR}/WindowsDriver.cmake)

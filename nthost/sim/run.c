@@ -206,6 +206,7 @@ static void scenario_thread(void *context)
     api_set_driver(run.driver);
     api_fill(&sim);
     sim.seed = options->seed;
+    sim.stall_ns = options->stall_ns;
     sim.argc = options->argc;
     sim.argv = options->argv;
     options->scenario(&sim);

@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SCENARIO_ABI 1
+#define SCENARIO_ABI 2
 
 struct sim_adapter;
 struct sim_thread;
@@ -57,7 +57,8 @@ struct sim_memory_hit {
 struct sim {
     uint32_t abi; /* SCENARIO_ABI */
     uint64_t seed;
-    int argc; /* words after `--` on the command line, for the scenario */
+    uint64_t stall_ns; /* --stall: for how long a thread may stop at an import, now and then */
+    int argc;          /* words after `--` on the command line, for the scenario */
     char **argv;
 
     /* ---- time, randomness, threads ---- */

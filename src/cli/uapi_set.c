@@ -5,22 +5,13 @@
 
 #include <stdio.h>
 
-static bool add_key(struct secure_buffer *request, const char *name, const uint8_t *key)
-{
-    char hex[KEY_HEX_LENGTH + 1];
-    key_to_hex(hex, key);
-    bool done = secure_buffer_printf(request, "%s=%s\n", name, hex);
-    secure_zero(hex, sizeof hex);
-    return done;
-}
-
 static bool add_peer(struct secure_buffer *request, const struct peer_change *peer)
 {
-    bool done = add_key(request, "public_key", peer->public_key);
+    bool done = secure_buffer_key_line(request, "public_key", peer->public_key);
     if (peer->remove)
         return done && secure_buffer_printf(request, "remove=true\n");
     if (peer->has_preshared_key)
-        done = done && add_key(request, "preshared_key", peer->preshared_key);
+        done = done && secure_buffer_key_line(request, "preshared_key", peer->preshared_key);
     if (peer->has_endpoint) {
         char text[ENDPOINT_TEXT];
         endpoint_format(&peer->endpoint, text);
@@ -42,7 +33,7 @@ bool uapi_set_format(struct secure_buffer *request, const struct change *change)
 {
     bool done = secure_buffer_printf(request, "set=1\n");
     if (change->has_private_key)
-        done = done && add_key(request, "private_key", change->private_key);
+        done = done && secure_buffer_key_line(request, "private_key", change->private_key);
     if (change->has_listen_port)
         done = done && secure_buffer_printf(request, "listen_port=%u\n", change->listen_port);
     if (change->has_fwmark)

@@ -1,6 +1,8 @@
 /* See secure_buffer.h.  realloc() is not used: it may leave an unwiped copy behind. */
 #include "secure_buffer.h"
 
+#include "key_codec.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,6 +54,15 @@ bool secure_buffer_printf(struct secure_buffer *buffer, const char *format, ...)
     va_end(arguments);
     buffer->length += (size_t)length;
     return true;
+}
+
+bool secure_buffer_key_line(struct secure_buffer *buffer, const char *name, const uint8_t *key)
+{
+    char hex[KEY_HEX_LENGTH + 1];
+    key_to_hex(hex, key);
+    bool done = secure_buffer_printf(buffer, "%s=%s\n", name, hex);
+    explicit_bzero(hex, sizeof hex);
+    return done;
 }
 
 void secure_buffer_consume(struct secure_buffer *buffer, size_t length)

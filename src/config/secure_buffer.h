@@ -17,6 +17,9 @@ bool secure_buffer_append(struct secure_buffer *buffer, const void *data, size_t
 /* Appends formatted text (without its NUL). */
 bool secure_buffer_printf(struct secure_buffer *buffer, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* Appends "NAME=" with a key of 32 bytes in hexadecimal and a new line, as the userspace protocol has keys.
+ */
+bool secure_buffer_key_line(struct secure_buffer *buffer, const char *name, const uint8_t *key);
 /* Takes the first `length` bytes away and wipes the gap. */
 void secure_buffer_consume(struct secure_buffer *buffer, size_t length);
 /* Wipes and forgets the content, keeps the memory. */

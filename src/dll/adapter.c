@@ -40,6 +40,18 @@ bool adapter_read_identity(WIREGUARD_ADAPTER_HANDLE adapter, const wchar_t *inst
                                 instance_id);
 }
 
+WIREGUARD_ADAPTER_HANDLE adapter_new(struct machine_lock *lock)
+{
+    WIREGUARD_ADAPTER_HANDLE adapter = calloc(1, sizeof(*adapter));
+    if (!adapter) {
+        log_failure(ERROR_NOT_ENOUGH_MEMORY, L"No memory for an adapter");
+    } else if (!machine_lock_take(lock, LOCK_WAIT_MS)) {
+        adapter_free(adapter);
+        adapter = NULL;
+    }
+    return adapter;
+}
+
 void adapter_free(WIREGUARD_ADAPTER_HANDLE adapter)
 {
     if (!adapter)
@@ -84,15 +96,9 @@ WIREGUARD_ADAPTER_HANDLE WINAPI WireGuardOpenAdapter(LPCWSTR Name)
                     WIREGUARD_MAX_ADAPTER_NAME - 1);
         return NULL;
     }
-    WIREGUARD_ADAPTER_HANDLE adapter = calloc(1, sizeof(*adapter));
-    if (!adapter) {
-        log_failure(ERROR_NOT_ENOUGH_MEMORY, L"No memory for an adapter");
+    WIREGUARD_ADAPTER_HANDLE adapter = adapter_new(&lock);
+    if (!adapter)
         return NULL;
-    }
-    if (!machine_lock_take(&lock, LOCK_WAIT_MS)) {
-        adapter_free(adapter);
-        return NULL;
-    }
     wchar_t *path = NULL;
     bool opened = find_by_name(Name, instance_id) &&
                   (path = device_wait_for_interface(instance_id, DEVICE_START_MS, WAIT_TIMEOUT)) != NULL &&

@@ -1,6 +1,7 @@
 /* A handle: an adapter as this process sees it.  Immutable but for what the log follower keeps. */
 #pragma once
 
+#include "lock.h"
 #include "optional.h"
 #include "wyrm/wireguard.h"
 
@@ -20,6 +21,9 @@ struct _WIREGUARD_ADAPTER {
     struct follower *follower; /* under follow_lock; NULL: off */
 };
 
+/* An empty handle, and the machine lock, which the caller gives back.  NULL: neither; logged, last error is
+ * set. */
+WIREGUARD_ADAPTER_HANDLE adapter_new(struct machine_lock *lock);
 /* Fills path, GUID and LUID in from a device that works.  Logs. */
 bool adapter_read_identity(WIREGUARD_ADAPTER_HANDLE adapter, const wchar_t *instance_id,
                            wchar_t *interface_path);

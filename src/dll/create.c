@@ -1,4 +1,4 @@
-/* Creating an adapter: driver, stub device (which tells NDIS the interface's GUID), device, connection's
+/* Creating an adapter: driver, a forerunner (which tells NDIS the interface's GUID), device, connection's
  * name. */
 #include "adapter.h"
 #include "device.h"
@@ -92,8 +92,8 @@ static struct device_property property(const DEVPROPKEY *key, ULONG type, const 
     return result;
 }
 
-/* A device without driver, of which only the software key is wanted: NDIS takes the interface's GUID from it.
- */
+/* Makes and removes a forerunner of the device: without a driver, but with the same software key, from which
+ * NDIS takes the interface's GUID. */
 static bool suggest_guid(const wchar_t *instance, const wchar_t *instance_id, const GUID *guid)
 {
     struct device_property properties[] = {
@@ -105,8 +105,8 @@ static bool suggest_guid(const wchar_t *instance, const wchar_t *instance_id, co
                                         .description = VENDOR_NAME L" Tunnel"};
     struct device device;
     LSTATUS error = ERROR_SUCCESS;
-    HSWDEVICE stub = software_device_create(&info, properties, 1);
-    if (!stub)
+    HSWDEVICE forerunner = software_device_create(&info, properties, 1);
+    if (!forerunner)
         return false;
     if (device_find(&device, instance_id)) {
         HKEY key =
@@ -122,7 +122,7 @@ static bool suggest_guid(const wchar_t *instance, const wchar_t *instance_id, co
     } else {
         error = (LSTATUS)GetLastError();
     }
-    optional()->SwDeviceClose(stub);
+    optional()->SwDeviceClose(forerunner);
     return error == ERROR_SUCCESS ||
            log_failure((DWORD)error, L"Cannot write the interface's GUID for %s", instance_id);
 }
@@ -214,15 +214,9 @@ WIREGUARD_ADAPTER_HANDLE WINAPI WireGuardCreateAdapter(LPCWSTR Name, LPCWSTR Tun
         log_failure(ERROR_GEN_FAILURE, L"Windows cannot make a GUID");
         return NULL;
     }
-    WIREGUARD_ADAPTER_HANDLE adapter = calloc(1, sizeof(*adapter));
-    if (!adapter) {
-        log_failure(ERROR_NOT_ENOUGH_MEMORY, L"No memory for an adapter");
+    WIREGUARD_ADAPTER_HANDLE adapter = adapter_new(&lock);
+    if (!adapter)
         return NULL;
-    }
-    if (!machine_lock_take(&lock, LOCK_WAIT_MS)) {
-        adapter_free(adapter);
-        return NULL;
-    }
     bool done = driver_install(&upgrade) && create_locked(adapter, Name, TunnelType, &guid);
     DWORD error = GetLastError();
     driver_upgrade_finish(&upgrade);

@@ -111,15 +111,6 @@ leave:
 
 /* ---- set ---- */
 
-static bool add_key(struct secure_buffer *text, const char *name, const uint8_t *key)
-{
-    char hex[KEY_HEX_LENGTH + 1];
-    key_to_hex(hex, key);
-    bool done = secure_buffer_printf(text, "%s=%s\n", name, hex);
-    explicit_bzero(hex, sizeof hex);
-    return done;
-}
-
 static bool add_endpoint(struct secure_buffer *text, const union endpoint_address *endpoint)
 {
     char address[INET6_ADDRSTRLEN];
@@ -139,9 +130,9 @@ static bool add_endpoint(struct secure_buffer *text, const union endpoint_addres
 static bool add_peer(struct secure_buffer *text, const struct config_peer *peer,
                      const union endpoint_address *endpoint)
 {
-    bool done = add_key(text, "public_key", peer->public_key);
+    bool done = secure_buffer_key_line(text, "public_key", peer->public_key);
     if (peer->has_preshared_key)
-        done = done && add_key(text, "preshared_key", peer->preshared_key);
+        done = done && secure_buffer_key_line(text, "preshared_key", peer->preshared_key);
     done = done && add_endpoint(text, endpoint);
     if (peer->has_keepalive)
         done = done && secure_buffer_printf(text, "persistent_keepalive_interval=%u\n", peer->keepalive);
@@ -162,7 +153,7 @@ int wg_client_configure(const char *directory, const char *name, const struct co
     int result = -1;
     bool done = secure_buffer_printf(&request, "set=1\n");
     if (config->has_private_key)
-        done = done && add_key(&request, "private_key", config->private_key);
+        done = done && secure_buffer_key_line(&request, "private_key", config->private_key);
     if (config->has_listen_port)
         done = done && secure_buffer_printf(&request, "listen_port=%u\n", config->listen_port);
     if (fwmark)

@@ -286,15 +286,6 @@ void wg_set_free(struct wg_set *set)
 
 /* ---- get ---- */
 
-static bool append_key(struct secure_buffer *out, const char *name, const uint8_t key[KEY_LENGTH])
-{
-    char text[KEY_HEX_LENGTH + 1];
-    key_to_hex(text, key);
-    bool done = secure_buffer_printf(out, "%s=%s\n", name, text);
-    explicit_bzero(text, sizeof text);
-    return done;
-}
-
 static bool append_endpoint(struct secure_buffer *out, const struct wyrm_ioctl_endpoint *endpoint)
 {
     char text[INET6_ADDRSTRLEN], scope[IF_NAMESIZE + 1] = "";
@@ -313,9 +304,9 @@ static bool append_endpoint(struct secure_buffer *out, const struct wyrm_ioctl_e
 
 static bool append_peer(struct secure_buffer *out, const struct wyrm_ioctl_peer *peer)
 {
-    bool done = append_key(out, "public_key", peer->public_key);
+    bool done = secure_buffer_key_line(out, "public_key", peer->public_key);
     if (peer->flags & WYRM_PEER_HAS_PRESHARED_KEY)
-        done = done && append_key(out, "preshared_key", peer->preshared_key);
+        done = done && secure_buffer_key_line(out, "preshared_key", peer->preshared_key);
     done = done && secure_buffer_printf(out, "protocol_version=%u\n",
                                         peer->protocol_version ? peer->protocol_version : 1);
     if (peer->flags & WYRM_PEER_HAS_ENDPOINT)
@@ -364,7 +355,7 @@ int wg_get_format(struct secure_buffer *out, const uint8_t *config, size_t lengt
         return EPROTO;
     bool done = true;
     if (interface.flags & WYRM_INTERFACE_HAS_PRIVATE_KEY)
-        done = append_key(out, "private_key", interface.private_key);
+        done = secure_buffer_key_line(out, "private_key", interface.private_key);
     if (interface.flags & WYRM_INTERFACE_HAS_LISTEN_PORT)
         done = done && secure_buffer_printf(out, "listen_port=%u\n", interface.listen_port);
     if (fwmark)

@@ -19,8 +19,8 @@ WIDE = re.compile(r"%([yz]mm\d+|k[0-7]|st\b|st\(\d\)|mm[0-7]|bnd\d)")
 VECTOR_WIDE = re.compile(r"%([yz]mm\d+|k[0-7])")
 # The cores, as they are named in the image.  The lanes cores (core_*) are called through aead_batch.c's table, where
 # aead_*_batch_narrow takes an SSE core: that choice is what 20-crypto and the driver's own tests show, not this one.
-WIDE_CORES = {"aead_avx512", "add_text", "add_key", "compute_one", "compute_two", "flush", "poly1305_avx512", "scrub_stack",
-              "x25519_lanes_ifma", "multiply_once", "square_times", "core_run", "core_keystream", "core_keystream_few"}
+WIDE_CORES = {"aead_avx512", "add_text", "add_key", "compute_one", "compute_two", "flush", "poly1305_avx512", "eight_long",
+              "eight_short", "sixteen_short", "scrub_stack", "x25519_lanes_ifma", "multiply_once", "square_times", "core_run", "core_keystream", "core_keystream_few"}
 SAVES = "__imp_KeSaveExtendedProcessorState"
 STATE = re.compile(r"^(v?ldmxcsr|fldcw|fn?init|frstor|fxrstor\w*|xrstor\w*|xsetbv|vzero\w+|emms|cli|sti|popf\w*|std|wrmsr|swapgs)\b")
 KEPT_XMM = re.compile(r"%[xyz]mm(6|7|8|9|1[0-5])(?: \{.*)?$")
