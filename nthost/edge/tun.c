@@ -159,6 +159,7 @@ static void queue_readable(void *context, uint32_t events)
                 host_warn("%s: reading packets failed: %s; the interface is no longer served", tun->name,
                           strerror(errno));
                 loop_remove(queue->fd);
+                tun->receive(tun->context, packets, 0);
             }
             break;
         }

@@ -58,11 +58,17 @@ bool secure_buffer_printf(struct secure_buffer *buffer, const char *format, ...)
 
 bool secure_buffer_key_line(struct secure_buffer *buffer, const char *name, const uint8_t *key)
 {
-    char hex[KEY_HEX_LENGTH + 1];
-    key_to_hex(hex, key);
-    bool done = secure_buffer_printf(buffer, "%s=%s\n", name, hex);
-    explicit_bzero(hex, sizeof hex);
-    return done;
+    /* In place: printf() would leave a copy of the digits on the stack. */
+    size_t prefix = strlen(name), line = prefix + 1 + KEY_HEX_LENGTH + 1;
+    if (!secure_buffer_reserve(buffer, line))
+        return false;
+    char *at = (char *)buffer->data + buffer->length;
+    memcpy(at, name, prefix);
+    at[prefix] = '=';
+    key_to_hex(at + prefix + 1, key);
+    at[line - 1] = '\n'; /* over its NUL */
+    buffer->length += line;
+    return true;
 }
 
 void secure_buffer_consume(struct secure_buffer *buffer, size_t length)

@@ -38,9 +38,9 @@ static int set_listen_port(struct engine *engine, uint16_t port)
         return 0;
     if (engine->up)
         return -engine_sockets_open(engine, port);
-    engine->listen_port = port;
     if (engine->link_up) /* it failed when the interface came up, with the former port */
-        engine_set_up(engine, true);
+        return -engine_come_up(engine, port);
+    engine->listen_port = port;
     return 0;
 }
 

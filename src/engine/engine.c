@@ -114,13 +114,13 @@ int engine_sockets_open(struct engine *engine, uint16_t port)
 
 /* ---- up and down ---- */
 
-static void go_up(struct engine *engine)
+int engine_come_up(struct engine *engine, uint16_t port)
 {
-    int error = engine_sockets_open(engine, engine->listen_port);
+    int error = engine_sockets_open(engine, port);
     if (error) {
-        log_error("cannot listen on UDP port %u: %s; choose another with `wg set ... listen-port`",
-                  engine->listen_port, strerror(-error));
-        return;
+        log_error("cannot listen on UDP port %u: %s; choose another with `wg set ... listen-port`", port,
+                  strerror(-error));
+        return error;
     }
     engine->up = true;
     log_info("up on port %u", engine->listen_port);
@@ -128,6 +128,7 @@ static void go_up(struct engine *engine)
         peer_timers_start(peer);
         transmit_staged(peer);
     }
+    return 0;
 }
 
 static void go_down(struct engine *engine)
@@ -143,13 +144,14 @@ static void go_down(struct engine *engine)
         endpoint_forget_source(&peer->endpoint);
     }
     log_info("down");
+    drops_log(&engine->drops);
 }
 
 void engine_set_up(struct engine *engine, bool up)
 {
     engine->link_up = up;
     if (up && !engine->up)
-        go_up(engine);
+        engine_come_up(engine, engine->listen_port); /* said what is wrong; a set of the port tries again */
     else if (!up && engine->up)
         go_down(engine);
     engine_reap(engine);
@@ -162,8 +164,10 @@ static void look_at_interface(struct engine *engine)
 {
     struct interface_entry *entries;
     int count = net_interfaces(&entries);
-    if (count < 0)
+    if (count < 0) {
+        log_error("the interface's state cannot be read: %s", strerror(-count));
         return;
+    }
     const struct interface_entry *ours = NULL;
     for (int i = 0; i < count && !ours; i++)
         if (entries[i].ifindex == engine->ifindex)

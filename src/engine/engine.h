@@ -7,6 +7,7 @@
  * sessions by engine_reap, at the end of what the loop called, so that a batch may hold on to them. */
 #pragma once
 
+#include "drops.h"
 #include "edge/edge.h"
 #include "endpoint.h"
 #include "protocol/allowed_ips.h"
@@ -68,6 +69,7 @@ struct engine {
 
     struct transmitter *transmitter;
     struct receiver *receiver;
+    struct drops drops;
 };
 
 /* Makes the interface `name`, down, without configuration.  0 or a negative errno with `error` filled; what
@@ -80,6 +82,10 @@ void engine_destroy(struct engine *engine);
 /* Opens the sockets on `port` (0: any), closing those there were; `engine->listen_port` is the port
  * afterwards. 0 or a negative errno: the old ones stay. */
 int engine_sockets_open(struct engine *engine, uint16_t port);
+
+/* The interface is up and the engine is not: opens the sockets on `port`, starts the timers.  0 or a negative
+ * errno (logged): nothing has changed. */
+int engine_come_up(struct engine *engine, uint16_t port);
 
 /* Follows the interface: opens sockets and starts timers, or erases sessions and closes them. */
 void engine_set_up(struct engine *engine, bool up);

@@ -189,8 +189,10 @@ static void process_response(struct engine *engine, const struct handshake_messa
     struct peer *peer = peer_from_index(engine, load_le32(response->receiver_index));
     if (peer)
         peer_follow_identity(peer);
-    if (!peer || handshake_consume_response(&peer->handshake, &engine->identity, response) != HANDSHAKE_OK)
+    if (!peer || handshake_consume_response(&peer->handshake, &engine->identity, response) != HANDSHAKE_OK) {
+        engine->drops.of[DROP_HS_REFUSED]++;
         return;
+    }
     if (!peer_begin_session(peer, system_time_ns())) {
         engine_index_remove(engine, handshake_clear(&peer->handshake));
         return;
@@ -208,6 +210,8 @@ static void process_cookie_reply(struct engine *engine, const struct handshake_m
     struct peer *peer = peer_from_index(engine, load_le32(reply->receiver_index));
     if (peer && cookie_maker_consume_reply(&peer->cookie, reply, system_time_ns()))
         log_info("received a cookie");
+    else
+        engine->drops.of[DROP_HS_REFUSED]++;
 }
 
 /* Does what is not for the responder.  Returns the type of a message that passed; else MESSAGE_INVALID. */
@@ -217,8 +221,10 @@ static enum message_type process(struct engine *engine, const struct handshake_m
     enum message_type type = message_classify(message->bytes, message->length);
     if (type == MESSAGE_COOKIE_REPLY)
         process_cookie_reply(engine, message);
-    else if (!pass_macs(engine, message, waiting))
+    else if (!pass_macs(engine, message, waiting)) {
+        engine->drops.of[DROP_HS_MACS]++;
         return MESSAGE_INVALID;
+    }
     if (type == MESSAGE_RESPONSE)
         process_response(engine, message);
     return type;
@@ -285,8 +291,10 @@ void handshake_receive(struct engine *engine, const uint8_t *bytes, uint32_t len
                        const struct udp_address *from, const struct udp_address *to, uint32_t ifindex)
 {
     struct handshake_queue *queue = engine->handshakes;
-    if (queue->count == QUEUE_LIMIT || length > sizeof(queue->messages[0].bytes))
+    if (queue->count == QUEUE_LIMIT || length > sizeof(queue->messages[0].bytes)) {
+        engine->drops.of[DROP_HS_QUEUE]++;
         return;
+    }
     struct handshake_message *message = &queue->messages[(queue->first + queue->count++) % QUEUE_LIMIT];
     memcpy(message->bytes, bytes, length);
     message->length = length;

@@ -150,8 +150,11 @@ static void detach(int ready)
         dup2(null, fd);
     if (null > 2)
         close(null);
-    if (chdir("/") == 0 && write(ready, "r", 1) == 1)
-        close(ready);
+    if (chdir("/") != 0)
+        log_error("cannot leave the working directory: %s", strerror(errno));
+    if (write(ready, "r", 1) != 1)
+        log_error("who started this does not wait any more");
+    close(ready);
 }
 
 static int serve(const struct options *options, int ready)

@@ -83,6 +83,8 @@ void peer_expire_sessions(struct peer *peer);
 /* A copy is appended; 0 bytes: a keepalive. */
 void peer_stage(struct peer *peer, const uint8_t *packet, uint32_t bytes);
 void peer_purge_staged(struct peer *peer);
+/* The same when they are sent. */
+void peer_free_staged(struct peer *peer);
 
 /* ---- timers (peer_timers.c) ---- */
 

@@ -44,7 +44,8 @@ static void emit(void *context, const struct tun_packet *header, const struct io
                  unsigned count)
 {
     struct engine *engine = context;
-    tun_write(engine->tun, header, iov, iov_count);
+    if (tun_write(engine->tun, header, iov, iov_count) != 0)
+        engine->drops.of[DROP_RX_TUN] += count;
 }
 
 struct receiver *receiver_create(struct engine *engine)
@@ -93,9 +94,12 @@ static void accept_packet(struct receiver *rx, uint32_t i, struct outcome *outco
     const struct rx_packet *packet = &rx->packets[i];
     struct session_object *session = packet->session;
     const struct peer *peer = session->peer;
+    struct drops *drops = &peer->engine->drops;
     struct packet_view view;
-    if (!session_accept_counter(&session->session, packet->counter))
+    if (!session_accept_counter(&session->session, packet->counter)) {
+        drops->of[DROP_RX_REPLAYED]++;
         return;
+    }
     if (outcome->session != session) {
         heard(rx, outcome);
         *outcome = (struct outcome){.session = session};
@@ -106,8 +110,10 @@ static void accept_packet(struct receiver *rx, uint32_t i, struct outcome *outco
         return;
     outcome->data = true;
     uint8_t *data = rx->destination[i].data;
-    if (packet_parse(data, packet->plaintext, &view) != PACKET_OK || !source_allowed(peer, &view))
+    if (packet_parse(data, packet->plaintext, &view) != PACKET_OK || !source_allowed(peer, &view)) {
+        drops->of[DROP_RX_SOURCE]++;
         return;
+    }
     const struct iovec iov = {data, view.length};
     coalesce_add(&rx->coalescer, &iov, 1, view.length, false);
 }
@@ -121,6 +127,8 @@ static void flush(struct receiver *rx)
     for (uint32_t i = 0; i < rx->count; i++)
         if (rx->items[i].ok)
             accept_packet(rx, i, &outcome);
+        else
+            rx->packets[i].session->peer->engine->drops.of[DROP_RX_FORGED]++;
     heard(rx, &outcome);
     rx->count = 0;
 }
@@ -135,8 +143,10 @@ static void receive_data(struct engine *engine, uint8_t *bytes, uint32_t length,
     enum index_kind kind;
     struct session_object *session =
         index_table_lookup(&engine->indexes, load_le32(header->receiver_index), &kind);
-    if (!session || kind != INDEX_KIND_SESSION || !session_may_receive(&session->session, rx->now_ns))
+    if (!session || kind != INDEX_KIND_SESSION || !session_may_receive(&session->session, rx->now_ns)) {
+        engine->drops.of[DROP_RX_INVALID]++;
         return;
+    }
     if (rx->count == BATCH_PACKETS)
         flush(rx);
     uint32_t i = rx->count++, plaintext = length - MESSAGE_DATA_MIN_BYTES;
@@ -158,6 +168,7 @@ static void receive_message(struct engine *engine, uint8_t *bytes, uint32_t leng
 {
     switch (message_classify(bytes, length)) {
     case MESSAGE_INVALID:
+        engine->drops.of[DROP_RX_INVALID]++;
         return;
     case MESSAGE_DATA:
         receive_data(engine, bytes, length, origin);

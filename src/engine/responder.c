@@ -115,8 +115,10 @@ void responder_answer(struct engine *engine, struct responder *responder,
         struct answer *answer = &responder->answers[i];
         system_random(answer->random, sizeof(answer->random));
         answer->peer = open_initiation(engine, answer);
-        if (!answer->peer)
+        if (!answer->peer) {
+            engine->drops.of[DROP_HS_REFUSED]++;
             continue;
+        }
         responder->jobs[jobs++] = &answer->keys.public_key;
         responder->jobs[jobs++] = &answer->keys.ephemeral_ephemeral;
         responder->jobs[jobs++] = &answer->keys.static_ephemeral;

@@ -7,6 +7,7 @@
 #include "crypto/aead_batch.h"
 #include "edge/segment.h"
 #include "protocol/packet.h"
+#include "sched/sched.h"
 #include "system.h"
 
 #include <errno.h>
@@ -97,13 +98,13 @@ bool transmit_message(struct engine *engine, struct endpoint *endpoint, const vo
 static void send_waiting(void *context);
 
 /* Keeps a copy until the socket takes more. */
-static void wait_with(struct engine *engine, const struct endpoint *endpoint, const uint8_t *data,
+static bool wait_with(struct engine *engine, const struct endpoint *endpoint, const uint8_t *data,
                       uint32_t bytes, uint32_t segment)
 {
     struct transmitter *tx = engine->transmitter;
     struct waiting_run *run = malloc(sizeof(*run) + bytes);
     if (!run)
-        return;
+        return false;
     *run = (struct waiting_run){.endpoint = *endpoint, .segment = segment, .bytes = bytes};
     memcpy(run->data, data, bytes);
     if (!tx->first_waiting) {
@@ -112,6 +113,7 @@ static void wait_with(struct engine *engine, const struct endpoint *endpoint, co
     }
     *(tx->last_waiting ? &tx->last_waiting->next : &tx->first_waiting) = run;
     tx->last_waiting = run;
+    return true;
 }
 
 static void drop_first_waiting(struct transmitter *tx)
@@ -131,10 +133,14 @@ static void send_waiting(void *context)
     while (tx->first_waiting) {
         struct waiting_run *run = tx->first_waiting;
         struct udp_socket *socket = engine->sockets[run->endpoint.remote.family == 6];
-        if (send_run(engine, &run->endpoint, run->data, run->bytes, run->segment) == -EAGAIN) {
+        int error = send_run(engine, &run->endpoint, run->data, run->bytes, run->segment);
+        if (error == -EAGAIN) {
             udp_want_write(socket, send_waiting, engine);
             return;
         }
+        if (error)
+            engine->drops.of[DROP_TX_SOCKET] +=
+                run->segment ? (run->bytes + run->segment - 1) / run->segment : 1;
         drop_first_waiting(tx);
     }
     tun_pause_reading(engine->tun, false);
@@ -166,10 +172,13 @@ static void finish_run(struct engine *engine, const struct run *run)
     int error = -EAGAIN;
     if (!tx->first_waiting)
         error = send_run(engine, &peer->endpoint, data, run->bytes, run->count > 1 ? run->segment : 0);
-    if (error == -EAGAIN)
-        wait_with(engine, &peer->endpoint, data, run->bytes, run->count > 1 ? run->segment : 0);
-    if (error && error != -EAGAIN)
+    if (error == -EAGAIN &&
+        wait_with(engine, &peer->endpoint, data, run->bytes, run->count > 1 ? run->segment : 0))
+        error = 0;
+    if (error) {
+        engine->drops.of[error == -EAGAIN ? DROP_TX_MEMORY : DROP_TX_SOCKET] += run->count;
         return;
+    }
     peer->tx_bytes += run->bytes;
     peer_sent(peer, run->session, run->data, tx->now_ns);
 }
@@ -178,9 +187,12 @@ static void finish_run(struct engine *engine, const struct run *run)
 static void flush(struct engine *engine)
 {
     struct transmitter *tx = engine->transmitter;
-    if (tx->packets && aead_seal_batch(tx->items, tx->packets, &tx->workspace) == tx->packets)
-        for (uint32_t i = 0; i < tx->run_count; i++)
-            finish_run(engine, &tx->runs[i]);
+    if (tx->packets && aead_seal_batch(tx->items, tx->packets, &tx->workspace) != tx->packets) {
+        engine->drops.of[DROP_TX_SEAL] += tx->packets; /* not possible: each item was made to fit */
+        tx->run_count = 0;
+    }
+    for (uint32_t i = 0; i < tx->run_count; i++)
+        finish_run(engine, &tx->runs[i]);
     tx->packets = tx->run_count = tx->used = 0;
 }
 
@@ -208,8 +220,10 @@ static uint8_t *place(struct engine *engine, struct peer *peer, struct session_o
     struct transmitter *tx = engine->transmitter;
     uint32_t padding = packet_padding(bytes, engine->mtu), message = OVERHEAD + bytes + padding;
     uint64_t nonce;
-    if (message > RUN_BYTES_MAX || !session_reserve_nonces(&session->session, 1, &nonce))
+    if (message > RUN_BYTES_MAX || !session_reserve_nonces(&session->session, 1, &nonce)) {
+        engine->drops.of[DROP_TX_NONCES]++;
         return NULL;
+    }
     if (tx->packets == BATCH_PACKETS || tx->used + message > BATCH_BYTES)
         flush(engine);
 
@@ -248,7 +262,7 @@ void transmit_staged(struct peer *peer)
             memcpy(plaintext, packet->data, packet->bytes);
     }
     flush(engine);
-    peer_purge_staged(peer);
+    peer_free_staged(peer);
 }
 
 void transmit_keepalive(struct peer *peer)
@@ -285,6 +299,8 @@ static void stage_segments(struct peer *peer, const struct segmenter *segmenter)
         segment_write(segmenter, i, packet);
         peer_stage(peer, packet, length);
     }
+    if (!packet)
+        peer->engine->drops.of[DROP_TX_MEMORY] += segmenter->count;
     free(packet);
 }
 
@@ -293,8 +309,14 @@ static void transmit_packet(struct engine *engine, const struct tun_packet *pack
     struct transmitter *tx = engine->transmitter;
     struct segmenter segmenter;
     struct peer *peer = route(engine, packet);
-    if (!peer || !peer->endpoint.remote.family || segment_begin(&segmenter, packet) != 0)
+    if (!peer || segment_begin(&segmenter, packet) != 0) {
+        engine->drops.of[DROP_TX_NO_PEER]++;
         return;
+    }
+    if (!peer->endpoint.remote.family) {
+        engine->drops.of[DROP_TX_ENDPOINT] += segmenter.count;
+        return;
+    }
     struct session_object *session = peer_current_session(peer, tx->now_ns);
     if (!session) {
         stage_segments(peer, &segmenter);
@@ -311,8 +333,15 @@ static void transmit_packet(struct engine *engine, const struct tun_packet *pack
 void transmit_packets(void *context, struct tun_packet *packets, unsigned count)
 {
     struct engine *engine = context;
-    if (!engine->up)
+    if (count == 0) { /* as in another namespace, from which no other news come */
+        log_info("the interface was deleted");
+        loop_stop();
         return;
+    }
+    if (!engine->up) {
+        engine->drops.of[DROP_TX_DOWN] += count;
+        return;
+    }
     begin(engine->transmitter);
     for (unsigned i = 0; i < count; i++)
         transmit_packet(engine, &packets[i]);

@@ -38,7 +38,7 @@ bool session_set_confirm(struct session_set *set, struct session *session,
 /* Evicts all: keys are erased, the peer or the interface goes away. */
 void session_set_clear(struct session_set *set, struct session_evictions *evictions);
 
-/* The identity or the preshared key changed: the current session stops sending (what is under way may still
+/* The identity changed (a new preshared key counts from the next handshake on): the current session stops sending (what is under way may still
  * come in), an unconfirmed next is evicted. */
 void session_set_expire(struct session_set *set, struct session_evictions *evictions);
 

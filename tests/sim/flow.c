@@ -291,6 +291,13 @@ const struct inner_address *flow_destination(int flow)
     return &flows[flow].destination;
 }
 
+void flow_expect_any(uint8_t from)
+{
+    for (int i = 0; i < flow_count; i++)
+        for (uint32_t k = 0; flows[i].from == from && k < flows[i].sent; k++)
+            flows[i].records[k].expected = END_ANY;
+}
+
 void flow_unordered(void)
 {
     for (int i = 0; i < flow_count; i++)

@@ -44,6 +44,9 @@ uint32_t flow_build(int flow, uint8_t *packet, uint32_t length, uint8_t expected
 /* A packet came out at `end`.  Checks: known, unchanged, once, at the right end, in order. */
 void flow_delivered(uint8_t end, const uint8_t *packet, uint32_t length);
 
+/* What `from` has sent, and has not come yet, may come anywhere: something is being changed. */
+void flow_expect_any(uint8_t from);
+
 /* From now on order is not demanded of any flow (a path that reorders). */
 void flow_unordered(void);
 

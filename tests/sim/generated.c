@@ -63,6 +63,8 @@ static void check_liveness(void)
 {
     static int flows[LINKS_MAX][2];
     uint64_t healed_ns = now_ns(), limit_ns = healed_ns + HEALED_AFTER_NS;
+    if (sim->stall_ns) /* both ends ask within one stall, again and again */
+        limit_ns += 4 * REKEY_TIMEOUT_NS;
     for (uint32_t i = 0; i < world.links_count; i++)
         for (int d = 0; d < 2; d++)
             flows[i][d] = flow_between(d ? world.links[i].b : world.links[i].a,

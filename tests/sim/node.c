@@ -71,6 +71,8 @@ int32_t node_set(struct node *node, const struct config *config)
     uint64_t information = 0;
     node->model_before = node->model;
     node->changing = true;
+    if (sim->stall_ns)
+        flow_expect_any(node->end); /* what was sent may not have reached the driver yet */
     int32_t status =
         sim->control(node->adapter, WYRM_IOCTL_SET, NULL, 0, copy.bytes, copy.length, &information);
     if (status == STATUS_OK) {
@@ -183,7 +185,7 @@ static uint8_t lookup_in(const struct model *model, const struct inner_address *
 
 static bool is_settled(const struct node *node)
 {
-    return !node->changing && now_ns() - node->changed_ns > CHANGE_SETTLES_NS;
+    return !node->changing && now_ns() - node->changed_ns > CHANGE_SETTLES_NS + stalls_ns();
 }
 
 uint8_t node_lookup(const struct node *node, const struct inner_address *address)

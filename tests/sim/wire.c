@@ -42,7 +42,7 @@ static struct sent_session *session_of(struct sim_adapter *adapter, uint32_t ind
 bool wire_refused_lately(void)
 {
     uint64_t refused_ns = sim->segments_refused_ns();
-    return refused_ns != 0 && now_ns() - refused_ns < 2 * NS_PER_SECOND;
+    return refused_ns != 0 && now_ns() - refused_ns < 2 * NS_PER_SECOND + stalls_ns();
 }
 
 /* Which message it is (FNV-1a). */
@@ -83,17 +83,13 @@ static void check_counter(struct sent_session *session, uint64_t counter, uint32
     session->sums[bit] = sum;
 }
 
-#define STALLS_ON_THE_WAY 4
-
 static void check_data(const struct sim_datagram *datagram)
 {
     const struct message_data_header *header = (const struct message_data_header *)datagram->data;
     struct sent_session *session = session_of(datagram->adapter, load_le32(header->receiver_index));
     check_counter(session, load_le64(header->counter), sum_of(datagram));
     uint64_t age_ns = now_ns() - session->birth_ns;
-    /* Between the driver's own look at the age and the datagram there are a few imports, at each of which a
-     * thread may have stopped. */
-    if (age_ns > REJECT_AFTER_TIME_NS + 10 * NS_PER_MS + STALLS_ON_THE_WAY * sim->stall_ns)
+    if (age_ns > REJECT_AFTER_TIME_NS + 10 * NS_PER_MS + stalls_ns())
         violation("session-too-old", "data on a session that is %llu ms old",
                   (unsigned long long)(age_ns / NS_PER_MS));
 }

@@ -53,6 +53,13 @@ static inline void sleep_ms(uint64_t milliseconds)
 /* Sleeps until that time, if it is not past. */
 void sleep_until(uint64_t time_ns);
 
+/* How much later something may be because threads stopped on the way (--stall), each several times; 0: none
+ * does. */
+static inline uint64_t stalls_ns(void)
+{
+    return 16 * sim->stall_ns;
+}
+
 /* The driver looks at its timers every 100 ms and lets NT delay them by 32 ms more: nothing happens before
  * its time, and nothing later than this. */
 #define TIMER_SLACK_NS (150 * NS_PER_MS)

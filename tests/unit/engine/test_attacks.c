@@ -127,9 +127,15 @@ static void load(void)
     CHECK(world_ping(0, 1, 100) && world_ping(1, 0, 100));
 
     /* More than the queue takes is dropped, and the engine goes on. */
+    unsigned replies = nodes[1].messages[MESSAGE_COOKIE_REPLY];
+    uint64_t dropped = nodes[1].engine.drops.of[DROP_HS_QUEUE];
     for (unsigned i = 0; i < 6000; i++)
         world_inject(1, 60 + i % 100, (uint16_t)i, initiation, sizeof(initiation));
     CHECK(world_ping(0, 1, 100));
+    replies = nodes[1].messages[MESSAGE_COOKIE_REPLY] - replies;
+    dropped = nodes[1].engine.drops.of[DROP_HS_QUEUE] - dropped;
+    CHECK_MSG(replies == 4096 && dropped == 6000 - 4096, "%u answered, %llu dropped of 6000", replies,
+              (unsigned long long)dropped);
     world_destroy_all();
 }
 
@@ -138,7 +144,9 @@ static void noise(void)
 {
     static uint8_t bytes[4096];
     world_tunnel(0, 4, NULL);
+    world_filter = catch; /* a message of this world's session: its index means something */
     CHECK(world_ping(0, 1, 100));
+    world_filter = NULL;
     for (unsigned i = 0; i < 20000; i++) {
         uint32_t length = world_random(i % 16 ? 200 : sizeof(bytes));
         for (uint32_t k = 0; k < length; k++)

@@ -5,6 +5,7 @@
 #include "edge/packet.h"
 #include "peer.h"
 #include "timer_heap.h"
+#include "transmit.h"
 #include "world.h"
 
 #include <errno.h>
@@ -212,8 +213,15 @@ static void super_segments(void)
     world_forget_inner(1);
     world_send_inner(0, &inner);
     world_run_ms(1);
-    CHECK_MSG(nodes[1].inner_bytes >= PAYLOAD, "%llu bytes", (unsigned long long)nodes[1].inner_bytes);
-    CHECK(nodes[1].inner[0].gso_size == MSS);
+    CHECK_MSG(nodes[1].inner_count == 1, "%u packets", nodes[1].inner_count);
+    CHECK(got->gso_size == MSS && got->length == inner.length &&
+          memcmp(got->data + HEADERS, packet + HEADERS, PAYLOAD) == 0);
+
+    /* The device cannot be read any more: as when it is deleted in a namespace that the engine does not see.
+     */
+    CHECK(!world_stopped);
+    transmit_packets(&nodes[0].engine, NULL, 0);
+    CHECK(world_stopped);
     world_destroy_all();
 }
 
@@ -260,6 +268,22 @@ static void waiting_packets(void)
     world_run_ms(6000);
     CHECK_MSG(nodes[1].inner_count == 128, "%u packets: those that came last", nodes[1].inner_count);
     CHECK(nodes[1].inner[0].length == 28 + 400 + 72 && nodes[1].inner[127].length == 28 + 400 + 199);
+    world_destroy_all();
+}
+
+/* A port that is taken: whoever asks for it is told, and asking for another makes up for it. */
+static void taken_port(void)
+{
+    world_port_of_others = 600;
+    world_make(0);
+    CHECK(world_set(0, "listen_port=600\n") == 0); /* nothing is opened while the interface is down */
+    world_set_link(0, true);
+    CHECK(!nodes[0].engine.up);
+    CHECK(world_set(0, "listen_port=600\n") == EADDRINUSE && !nodes[0].engine.up);
+    CHECK(world_set(0, "listen_port=601\n") == 0 && nodes[0].engine.up);
+    CHECK(world_set(0, "listen_port=600\n") == EADDRINUSE && nodes[0].engine.up);
+    CHECK(strstr(world_get(0), "listen_port=601\n"));
+    world_port_of_others = 0;
     world_destroy_all();
 }
 
@@ -366,6 +390,7 @@ int main(void)
     full_socket();
     waiting_packets();
     configuration();
+    taken_port();
     new_identity();
     attacks();
     return check_summary();

@@ -12,6 +12,7 @@
 struct node nodes[WORLD_NODES];
 uint64_t world_now_ns = 1000000000;
 bool world_stopped;
+uint16_t world_port_of_others;
 bool (*world_filter)(unsigned from, uint8_t *data, uint32_t length);
 
 struct udp_socket {
@@ -217,7 +218,7 @@ int udp_bind(struct udp_socket *udp, const struct udp_address *local)
     udp->port = local->port;
     while (!udp->port)
         udp->port = (uint16_t)(world_random(60000) + 1);
-    return taken(udp, udp->port) ? -EADDRINUSE : 0;
+    return taken(udp, udp->port) || udp->port == __builtin_bswap16(world_port_of_others) ? -EADDRINUSE : 0;
 }
 
 int udp_local(struct udp_socket *udp, struct udp_address *local)

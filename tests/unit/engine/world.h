@@ -37,7 +37,8 @@ struct node {
 
 extern struct node nodes[WORLD_NODES];
 extern uint64_t world_now_ns;
-extern bool world_stopped; /* an engine asked the loop to end */
+extern bool world_stopped;            /* an engine asked the loop to end */
+extern uint16_t world_port_of_others; /* no engine gets it; 0: all are free */
 
 /* Called for each datagram on its way; false: it is lost.  NULL: all arrive. */
 extern bool (*world_filter)(unsigned from, uint8_t *data, uint32_t length);
