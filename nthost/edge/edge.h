@@ -20,8 +20,8 @@ struct tun_packet { /* what was read: one IP packet or a super-segment to be cut
 };
 enum { TUN_GSO_NONE, TUN_GSO_TCP4, TUN_GSO_TCP6, TUN_GSO_UDP };
 
-/* `receive` gets the packets read in one burst; it may use the buffers only during the call.  `count` 0: the device
- * cannot be read any more; perhaps said more than once. */
+/* `receive` gets the packets read in one burst; it may use the buffers only during the call.  `count` 0: the
+ * device cannot be read any more; perhaps said more than once. */
 typedef void tun_receive(void *context, struct tun_packet *packets, unsigned count);
 int tun_open(const char *name, bool segmentation, tun_receive *receive, void *context, struct tun **tun,
              char *error, size_t error_size);

@@ -146,7 +146,8 @@ static void stop_locked(WIREGUARD_ADAPTER_HANDLE adapter)
     adapter->follower = NULL;
     SetEvent(follower->stop);
     /* The request may begin just after a cancellation: hence again and again. */
-    for (int waited = 0; waited < STOP_LIMIT_MS; waited += STOP_STEP_MS) {
+    bool is_self = GetThreadId(follower->thread) == GetCurrentThreadId(); /* a logger that has had enough */
+    for (int waited = 0; !is_self && waited < STOP_LIMIT_MS; waited += STOP_STEP_MS) {
         CancelSynchronousIo(follower->thread);
         if (WaitForSingleObject(follower->thread, STOP_STEP_MS) == WAIT_OBJECT_0)
             break;

@@ -38,8 +38,8 @@ bool session_set_confirm(struct session_set *set, struct session *session,
 /* Evicts all: keys are erased, the peer or the interface goes away. */
 void session_set_clear(struct session_set *set, struct session_evictions *evictions);
 
-/* The identity changed (a new preshared key counts from the next handshake on): the current session stops sending (what is under way may still
- * come in), an unconfirmed next is evicted. */
+/* The identity changed (a new preshared key counts from the next handshake on): the current session stops
+ * sending (what is under way may still come in), an unconfirmed next is evicted. */
 void session_set_expire(struct session_set *set, struct session_evictions *evictions);
 
 /* The session to send with (check session_may_send), or NULL. */
