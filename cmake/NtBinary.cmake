@@ -10,7 +10,7 @@ set(NT_SOURCE_DIR ${CMAKE_SOURCE_DIR}/nt)
 set(NT_IMPORT_MODULES ntoskrnl hal ndis netio cng)
 find_program(NT_LLD_LINK lld-link-19 REQUIRED)
 find_program(NT_DLLTOOL llvm-dlltool-19 REQUIRED)
-find_program(NT_RC llvm-rc-19 REQUIRED)
+include(WindowsResource)
 
 if(WYRM_ARCHITECTURE STREQUAL "x86")
     # No function installs an exception handler, so there is no table of them (/safeseh).  Symbols have their C prefix.
@@ -54,10 +54,7 @@ function(nt_driver name)
     endforeach()
 
     foreach(resource ${ARG_RESOURCES})
-        get_filename_component(stem ${resource} NAME_WE)
-        set(result ${CMAKE_CURRENT_BINARY_DIR}/${name}.${stem}.res)
-        add_custom_command(OUTPUT ${result} COMMAND ${NT_RC} /nologo /no-preprocess /fo ${result} ${resource}
-                           DEPENDS ${resource} VERBATIM)
+        windows_resource(result ${name} ${resource})
         list(APPEND inputs ${result})
         list(APPEND files ${result})
     endforeach()
@@ -66,11 +63,15 @@ function(nt_driver name)
     string(JOIN " " link_flags ${NT_LINK_FLAGS})
     file(GENERATE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/${name}.link.sh CONTENT
 "#!/bin/sh
-# $1: the image to write
+# $1: the image to write.  What it is made of is named relative to the root of the sources: a path beginning with \"/\" may be
+# taken for an option.
 set -eu
-exec ${NT_LLD_LINK} /out:\"$1\" /entry:${ARG_ENTRY} ${link_flags} \\
-    $<JOIN:$<TARGET_OBJECTS:${name}_objects>, \\\n    > \\
-    $<JOIN:${inputs}, \\\n    >
+cd '${CMAKE_SOURCE_DIR}'
+sed \"s|^$PWD/||\" >\"$1.inputs\" <<'END'
+$<JOIN:$<TARGET_OBJECTS:${name}_objects>,\n>
+$<JOIN:${inputs},\n>
+END
+exec ${NT_LLD_LINK} /out:\"$1\" /entry:${ARG_ENTRY} ${link_flags} @\"$1.inputs\"
 ")
     # A temporary name and a move: whoever runs the image meanwhile never sees half of it.
     add_custom_command(

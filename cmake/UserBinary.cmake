@@ -16,7 +16,7 @@ foreach(_win_def ${_win_defs})
 endforeach()
 find_program(WIN_LLD_LINK lld-link-19 REQUIRED)
 find_program(WIN_DLLTOOL llvm-dlltool-19 REQUIRED)
-find_program(WIN_RC llvm-rc-19 REQUIRED)
+include(WindowsResource)
 
 if(WYRM_ARCHITECTURE STREQUAL x64)
     set(WIN_DLLTOOL_MACHINE -m i386:x86-64)
@@ -80,13 +80,7 @@ function(win_binary name kind)
 
     set(inputs)
     foreach(resource ${ARG_RESOURCES})
-        get_filename_component(stem ${resource} NAME_WE)
-        set(result ${CMAKE_CURRENT_BINARY_DIR}/${name}.${stem}.res)
-        add_custom_command(
-            OUTPUT ${result}
-            COMMAND ${WIN_RC} /nologo /no-preprocess /fo ${result} ${resource}
-            DEPENDS ${resource}
-            VERBATIM)
+        windows_resource(result ${name} ${resource})
         list(APPEND inputs ${result})
         list(APPEND files ${result})
     endforeach()
