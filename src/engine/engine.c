@@ -37,19 +37,29 @@ static bool indexes_create(struct engine *engine)
     if (!slots)
         return false;
     system_random(key, sizeof(key));
-    engine->index_capacity = INDEX_SLOTS_FIRST;
     return index_table_init(&engine->indexes, slots, INDEX_SLOTS_FIRST, key);
+}
+
+static void indexes_destroy(struct engine *engine)
+{
+    void *slots;
+    size_t bytes;
+    for (uint32_t n = 0; (slots = index_table_memory(&engine->indexes, n, &bytes)); n++)
+        free(slots);
 }
 
 uint32_t engine_index_insert(struct engine *engine, void *object, enum index_kind kind)
 {
     uint32_t index = index_table_insert(&engine->indexes, object, kind);
-    size_t bytes = index == INDEX_NONE ? index_table_memory_bytes(engine->index_capacity * 2) : 0;
+    if (index != INDEX_NONE)
+        return index;
+    uint32_t capacity = index_table_capacity(&engine->indexes);
+    size_t bytes = index_table_memory_bytes(capacity * 2) / 2;
     void *slots = bytes ? malloc(bytes) : NULL;
     if (!slots)
-        return index;
-    free(index_table_grow(&engine->indexes, slots, engine->index_capacity * 2));
-    engine->index_capacity *= 2;
+        return INDEX_NONE;
+    index_table_prepare(slots, capacity);
+    index_table_grow(&engine->indexes, slots, capacity);
     return index_table_insert(&engine->indexes, object, kind);
 }
 
@@ -289,7 +299,7 @@ void engine_destroy(struct engine *engine)
     handshake_queue_free(engine->handshakes);
     timer_heap_free(&engine->timers);
     peer_table_free(&engine->table);
-    free(engine->indexes.slots);
+    indexes_destroy(engine);
     free(engine->limiter_memory);
     *engine = (struct engine){0};
 }

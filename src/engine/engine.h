@@ -59,7 +59,6 @@ struct engine {
     struct handshake_queue *handshakes;
 
     struct index_table indexes;
-    uint32_t index_capacity;
     struct allowed_ips allowed_ips;
     struct peer_table table;
     struct peer *peers, *last_peer; /* in the order of their creation */

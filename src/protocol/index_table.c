@@ -5,12 +5,7 @@
 #define SLOT_MASK (INDEX_SLOTS_MAX - 1)
 #define KIND_MASK ((uintptr_t)1)
 
-struct index_slots {
-    uint32_t capacity;
-    uint32_t reserved[3];
-    struct index_slot slots[];
-};
-_Static_assert(sizeof(struct index_slots) == 16, "slots stay aligned");
+_Static_assert(INDEX_SLOTS_MIN << (INDEX_SEGMENTS - 1) == INDEX_SLOTS_MAX, "a segment for each doubling");
 
 /* ---- Speck32/64 (Beaulieu et al., "The Simon and Speck Families of Lightweight Block Ciphers") ---- */
 
@@ -75,25 +70,18 @@ static uint32_t make_link(uint32_t generation, uint32_t next)
     return generation << INDEX_SLOT_BITS | next;
 }
 
-size_t index_table_memory_bytes(uint32_t capacity)
+size_t index_table_memory_bytes(uint32_t slots)
 {
-    if (capacity < INDEX_SLOTS_MIN || capacity > INDEX_SLOTS_MAX)
+    if (slots < INDEX_SLOTS_MIN || slots > INDEX_SLOTS_MAX || (slots & (slots - 1)) != 0)
         return 0;
-    return sizeof(struct index_slots) + (size_t)capacity * sizeof(struct index_slot);
+    return (size_t)slots * sizeof(struct index_slot);
 }
 
-/* Puts the slots from `first` on behind the queue of free ones. */
-static void add_free_slots(struct index_table *table, struct index_slots *slots, uint32_t first)
+/* `count` free slots, the first of which has the number `first`, each linked with the next. */
+static void link_slots(struct index_slot *slots, uint32_t first, uint32_t count)
 {
-    for (uint32_t i = first; i < slots->capacity; i++)
-        slots->slots[i] = (struct index_slot){.link = make_link(0, i + 1 < slots->capacity ? i + 1 : 0)};
-    if (table->used == first) {
-        table->free_head = first;
-    } else {
-        uint32_t *link = &slots->slots[table->free_tail].link;
-        *link = make_link(*link >> INDEX_SLOT_BITS, first);
-    }
-    table->free_tail = slots->capacity - 1;
+    for (uint32_t i = 0; i < count; i++)
+        slots[i] = (struct index_slot){.link = make_link(0, i + 1 < count ? first + i + 1 : 0)};
 }
 
 bool index_table_init(struct index_table *table, void *memory, uint32_t capacity,
@@ -101,35 +89,75 @@ bool index_table_init(struct index_table *table, void *memory, uint32_t capacity
 {
     if (index_table_memory_bytes(capacity) == 0)
         return false;
-    struct index_slots *slots = memory;
-    slots->capacity = capacity;
-    table->used = 0;
+    *table = (struct index_table){
+        .first_bits = (uint32_t)__builtin_ctz(capacity), .capacity = capacity, .free_tail = capacity - 1};
     index_expand_key(table->round_keys, key);
-    add_free_slots(table, slots, 0);
-    __atomic_store_n(&table->slots, slots, __ATOMIC_RELEASE);
+    link_slots(memory, 0, capacity);
+    __atomic_store_n(&table->segments[0], memory, __ATOMIC_RELEASE);
     return true;
 }
 
-void *index_table_grow(struct index_table *table, void *memory, uint32_t capacity)
+uint32_t index_table_capacity(const struct index_table *table)
 {
-    struct index_slots *former = table->slots, *slots = memory;
-    if (capacity <= former->capacity || capacity > INDEX_SLOTS_MAX)
+    return table->capacity;
+}
+
+/* The slot of a number, or NULL when the table is not that large.  The first segment has the numbers below
+ * 1 << first_bits, each further one those with one more bit. */
+static struct index_slot *slot_of(const struct index_table *table, uint32_t number)
+{
+    uint32_t segment = 0, high = number >> table->first_bits;
+    if (high != 0) {
+        uint32_t bits = (uint32_t)__builtin_clz(high) ^ 31;
+        segment = bits + 1;
+        number -= UINT32_C(1) << (bits + table->first_bits);
+    }
+    struct index_slot *slots = __atomic_load_n(&table->segments[segment], __ATOMIC_ACQUIRE);
+    return slots ? &slots[number] : NULL;
+}
+
+void index_table_prepare(void *memory, uint32_t capacity)
+{
+    link_slots(memory, capacity, capacity);
+}
+
+/* Puts `first` and what is linked with it up to `last` behind the queue of free slots. */
+static void free_append(struct index_table *table, uint32_t first, uint32_t last)
+{
+    if (table->used == table->capacity) {
+        table->free_head = first;
+    } else {
+        uint32_t *link = &slot_of(table, table->free_tail)->link;
+        *link = make_link(*link >> INDEX_SLOT_BITS, first);
+    }
+    table->free_tail = last;
+}
+
+bool index_table_grow(struct index_table *table, void *memory, uint32_t capacity)
+{
+    if (capacity != table->capacity || capacity == INDEX_SLOTS_MAX)
+        return false;
+    uint32_t segment = (uint32_t)__builtin_ctz(capacity) - table->first_bits + 1;
+    free_append(table, capacity, 2 * capacity - 1);
+    table->capacity = 2 * capacity;
+    __atomic_store_n(&table->segments[segment], memory, __ATOMIC_RELEASE);
+    return true;
+}
+
+void *index_table_memory(const struct index_table *table, uint32_t n, size_t *bytes)
+{
+    if (n >= INDEX_SEGMENTS || !table->segments[n])
         return NULL;
-    slots->capacity = capacity;
-    __builtin_memcpy(slots->slots, former->slots, (size_t)former->capacity * sizeof(struct index_slot));
-    add_free_slots(table, slots, former->capacity);
-    __atomic_store_n(&table->slots, slots, __ATOMIC_RELEASE);
-    return former;
+    *bytes = index_table_memory_bytes(UINT32_C(1) << (table->first_bits + (n > 0 ? n - 1 : 0)));
+    return table->segments[n];
 }
 
 /* The slot an index in use lives in, or NULL. */
 static struct index_slot *find(const struct index_table *table, uint32_t index)
 {
-    struct index_slots *slots = __atomic_load_n(&table->slots, __ATOMIC_ACQUIRE);
-    uint32_t number = index_unpermute(table->round_keys, index) & SLOT_MASK;
-    if (index == INDEX_NONE || number >= slots->capacity)
+    struct index_slot *slot = slot_of(table, index_unpermute(table->round_keys, index) & SLOT_MASK);
+    if (index == INDEX_NONE || !slot)
         return NULL;
-    struct index_slot *slot = &slots->slots[number];
     return __atomic_load_n(&slot->index, __ATOMIC_ACQUIRE) == index ? slot : NULL;
 }
 
@@ -140,11 +168,10 @@ static void *tag(void *object, enum index_kind kind)
 
 uint32_t index_table_insert(struct index_table *table, void *object, enum index_kind kind)
 {
-    struct index_slots *slots = table->slots;
-    if (table->used == slots->capacity)
+    if (table->used == table->capacity)
         return INDEX_NONE;
     uint32_t number = table->free_head;
-    struct index_slot *slot = &slots->slots[number];
+    struct index_slot *slot = slot_of(table, number);
     uint32_t generation = slot->link >> INDEX_SLOT_BITS;
     uint32_t index = index_permute(table->round_keys, make_link(generation, number));
     if (index == INDEX_NONE)
@@ -172,20 +199,13 @@ bool index_table_remove(struct index_table *table, uint32_t index)
     struct index_slot *slot = find(table, index);
     if (!slot)
         return false;
-    struct index_slots *slots = table->slots;
     uint32_t value = index_unpermute(table->round_keys, index);
     __atomic_store_n(&slot->index, INDEX_NONE, __ATOMIC_RELAXED);
     __atomic_store_n(&slot->object, NULL, __ATOMIC_RELEASE);
 
     uint32_t number = value & SLOT_MASK;
     slot->link = make_link((value >> INDEX_SLOT_BITS) + 1, 0);
-    if (table->used == slots->capacity) {
-        table->free_head = number;
-    } else {
-        uint32_t *link = &slots->slots[table->free_tail].link;
-        *link = make_link(*link >> INDEX_SLOT_BITS, number);
-    }
-    table->free_tail = number;
+    free_append(table, number, number);
     table->used--;
     return true;
 }

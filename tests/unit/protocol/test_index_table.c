@@ -1,4 +1,5 @@
-/* The index table: Speck's vector, and random insert/replace/remove/grow against a plain list. */
+/* The index table: Speck's vector, random insert/replace/remove/grow against a plain list, and growth to the
+ * largest size. */
 #include "protocol/index_table.h"
 #include "support.h"
 
@@ -20,19 +21,47 @@ static void test_permutation(void)
     }
 }
 
+/* Doubles the table. */
+static bool grow(struct index_table *table)
+{
+    uint32_t capacity = index_table_capacity(table);
+    void *more = malloc(index_table_memory_bytes(capacity));
+    index_table_prepare(more, capacity);
+    bool grown = index_table_grow(table, more, capacity);
+    if (!grown)
+        free(more);
+    return grown;
+}
+
+/* Frees the table's memory; returns for how many slots it was. */
+static uint32_t destroy(struct index_table *table)
+{
+    uint32_t slots = 0;
+    void *memory;
+    size_t bytes;
+    for (uint32_t n = 0; (memory = index_table_memory(table, n, &bytes)); n++) {
+        slots += (uint32_t)(bytes / sizeof(struct index_slot));
+        free(memory);
+    }
+    return slots;
+}
+
 static void test_bounds(void)
 {
     struct index_table table;
     static uint64_t memory[2 * INDEX_SLOTS_MIN + 2];
-    CHECK(index_table_memory_bytes(INDEX_SLOTS_MIN - 1) == 0 &&
-          index_table_memory_bytes(INDEX_SLOTS_MAX + 1) == 0);
+    CHECK(index_table_memory_bytes(INDEX_SLOTS_MIN / 2) == 0 &&
+          index_table_memory_bytes(INDEX_SLOTS_MIN + 1) == 0 &&
+          index_table_memory_bytes(INDEX_SLOTS_MAX * 2) == 0);
     /* All of it is smaller where pointers are. */
     CHECK(index_table_memory_bytes(INDEX_SLOTS_MIN) <= sizeof(memory) &&
           index_table_memory_bytes(INDEX_SLOTS_MIN) > INDEX_SLOTS_MIN * sizeof(uint64_t));
     CHECK(!index_table_init(&table, memory, 1, key));
     CHECK(index_table_init(&table, memory, INDEX_SLOTS_MIN, key));
-    CHECK(!index_table_grow(&table, memory, INDEX_SLOTS_MIN) &&
-          !index_table_grow(&table, memory, INDEX_SLOTS_MAX + 1));
+    /* Not the capacity that it has: somebody else has grown it. */
+    CHECK(!index_table_grow(&table, memory, INDEX_SLOTS_MIN / 2) &&
+          !index_table_grow(&table, memory, INDEX_SLOTS_MIN * 2) &&
+          index_table_capacity(&table) == INDEX_SLOTS_MIN);
 
     enum index_kind kind;
     int object;
@@ -104,10 +133,13 @@ static void test_random(void)
     static uint32_t gone[1000];
     uint32_t held_count = 0, gone_count = 0, capacity = INDEX_SLOTS_MIN, mismatches = 0;
     struct index_table table;
-    void *memory = malloc(index_table_memory_bytes(capacity));
-    CHECK(index_table_init(&table, memory, capacity, key));
+    CHECK(index_table_init(&table, malloc(index_table_memory_bytes(capacity)), capacity, key));
     for (int n = 0; n < 400000; n++) {
         uint32_t kind = random_below(&rng, 100);
+        if (random_below(&rng, 40000) == 0 && capacity < 2000) { /* while slots are free, too */
+            mismatches += !grow(&table);
+            capacity *= 2;
+        }
         enum index_kind tag = random_below(&rng, 2) ? INDEX_KIND_SESSION : INDEX_KIND_HANDSHAKE, found_tag;
         void *object = &objects[random_below(&rng, OBJECTS)];
         if (kind < 30) {
@@ -115,11 +147,8 @@ static void test_random(void)
             if (index == INDEX_NONE) {
                 mismatches += held_count != capacity;
                 if (capacity < 2000) {
-                    capacity += 1 + random_below(&rng, 300);
-                    void *larger = malloc(index_table_memory_bytes(capacity));
-                    mismatches += index_table_grow(&table, larger, capacity) != memory;
-                    free(memory);
-                    memory = larger;
+                    mismatches += !grow(&table);
+                    capacity *= 2;
                 }
             } else {
                 held[held_count++] = (struct held){index, object, tag};
@@ -151,7 +180,7 @@ static void test_random(void)
         mismatches += index_table_used(&table) != held_count;
     }
     CHECK_MSG(mismatches == 0, "%u", mismatches);
-    CHECK(capacity >= 2000);
+    CHECK(capacity >= 2000 && index_table_capacity(&table) == capacity);
     /* distinct */
     for (uint32_t i = 0; i < held_count; i++) {
         for (uint32_t j = 0; j < i; j++) {
@@ -159,7 +188,35 @@ static void test_random(void)
                 CHECK_MSG(false, "%u twice", held[i].index);
         }
     }
-    free(memory);
+    CHECK(destroy(&table) == capacity);
+}
+
+/* Every slot of the largest table from the smallest, each doubling with all former indexes still valid. */
+static void test_largest(void)
+{
+    enum { STEP = 4093 }; /* not every index is looked at again each time */
+    uint32_t *indexes = malloc(INDEX_SLOTS_MAX * sizeof(*indexes)), count = 0, wrong = 0;
+    uint64_t *objects = malloc(INDEX_SLOTS_MAX * sizeof(*objects));
+    struct index_table table;
+    enum index_kind kind;
+    CHECK(index_table_init(&table, malloc(index_table_memory_bytes(INDEX_SLOTS_MIN)), INDEX_SLOTS_MIN, key));
+    do {
+        while ((indexes[count] = index_table_insert(&table, &objects[count], INDEX_KIND_SESSION)) !=
+               INDEX_NONE)
+            if (++count == INDEX_SLOTS_MAX)
+                break;
+        wrong += count != index_table_capacity(&table);
+        for (uint32_t i = 0; i<count; i += count> STEP ? STEP : 1)
+            wrong += index_table_lookup(&table, indexes[i], &kind) != &objects[i];
+    } while (grow(&table));
+    CHECK(count == INDEX_SLOTS_MAX && index_table_insert(&table, objects, INDEX_KIND_SESSION) == INDEX_NONE);
+    for (uint32_t i = 0; i < count; i++)
+        wrong += index_table_lookup(&table, indexes[i], &kind) != &objects[i] ||
+                 !index_table_remove(&table, indexes[i]);
+    CHECK_MSG(wrong == 0, "%u", wrong);
+    CHECK(index_table_used(&table) == 0 && destroy(&table) == INDEX_SLOTS_MAX);
+    free(indexes);
+    free(objects);
 }
 
 /* Two keys, two worlds; and a wire index says nothing about its slot. */
@@ -187,6 +244,7 @@ int main(void)
     test_bounds();
     test_never_none();
     test_random();
+    test_largest();
     test_unpredictable();
     return check_summary();
 }

@@ -197,7 +197,6 @@ static struct {
 static uint32_t index_log_count; /* atomic */
 static uint64_t index_objects[LOG_MAX];
 static struct index_table indexes;
-static void *index_memory;
 
 static void *index_reader(void *argument)
 {
@@ -228,12 +227,10 @@ static void index_writer(void)
     for (uint32_t n = 0; n < LOG_MAX; n++) {
         uint32_t index = index_table_insert(&indexes, &index_objects[n], INDEX_KIND_HANDSHAKE);
         if (index == INDEX_NONE && capacity < 1000) {
+            void *more = malloc(index_table_memory_bytes(capacity));
+            index_table_prepare(more, capacity);
+            CHECK(index_table_grow(&indexes, more, capacity));
             capacity *= 2;
-            void *larger = malloc(index_table_memory_bytes(capacity));
-            void *former = index_table_grow(&indexes, larger, capacity);
-            epoch_wait();
-            free(former);
-            index_memory = larger;
         }
         while (index == INDEX_NONE) {
             index_table_remove(&indexes, index_log[oldest++].index);
@@ -252,10 +249,12 @@ static void index_writer(void)
 static void test_index_table(void)
 {
     static const uint8_t key[INDEX_KEY_BYTES] = {4};
-    index_memory = malloc(index_table_memory_bytes(16));
-    CHECK(index_table_init(&indexes, index_memory, 16, key));
+    CHECK(index_table_init(&indexes, malloc(index_table_memory_bytes(16)), 16, key));
     run_readers(index_reader, index_writer);
-    free(index_memory);
+    void *memory;
+    size_t bytes;
+    for (uint32_t n = 0; (memory = index_table_memory(&indexes, n, &bytes)); n++)
+        free(memory);
 }
 
 /* ---- nonces ---- */
