@@ -127,15 +127,26 @@ bool staged_append_all(struct peer *peer, const NET_BUFFER *buffer, uint8_t vers
     return false;
 }
 
-void transmit_purge_staged(struct peer *peer)
+struct staged_packet *staged_take_all(struct peer *peer)
 {
-    KIRQL irql = KeAcquireSpinLockRaiseToDpc(&peer->staged_lock);
     struct staged_packet *list = peer->staged_head;
     peer->staged_head = peer->staged_tail = NULL;
     peer->staged_count = peer->staged_bytes = 0;
-    KeReleaseSpinLock(&peer->staged_lock, irql);
+    return list;
+}
+
+void staged_drop(struct peer *peer, struct staged_packet *list)
+{
     if (list)
         drop_count(peer->adapter, DROP_TX_STAGED_PURGED, free_list(list));
+}
+
+void transmit_purge_staged(struct peer *peer)
+{
+    KIRQL irql = KeAcquireSpinLockRaiseToDpc(&peer->staged_lock);
+    struct staged_packet *list = staged_take_all(peer);
+    KeReleaseSpinLock(&peer->staged_lock, irql);
+    staged_drop(peer, list);
 }
 
 /* Lock held.  Moves what fits from the queue into the batch and orders it; false: nothing was waiting, or the
@@ -160,7 +171,6 @@ static bool fill_locked(struct tx_batch *tx, struct peer *peer)
 bool transmit_flush_staged(struct peer *peer)
 {
     uint32_t budget = peer->adapter->pass_bytes;
-    bool sent = false;
     while (!staged_is_empty(peer)) {
         struct nbl_chain none = {0};
         uint64_t now_ns = time_now_ns();
@@ -181,7 +191,6 @@ bool transmit_flush_staged(struct peer *peer)
         KeReleaseSpinLock(&peer->staged_lock, irql);
         if (ordered) {
             transmit_batch_run(tx, &budget, &none);
-            sent = true;
         } else {
             tx_batch_abandon(tx, NDIS_STATUS_SUCCESS, &none);
             tx_batch_free(tx);
@@ -192,7 +201,7 @@ bool transmit_flush_staged(struct peer *peer)
         if (!ordered)
             break;
     }
-    return sent;
+    return staged_is_empty(peer);
 }
 
 void transmit_keepalive(struct peer *peer)

@@ -275,18 +275,22 @@ static void group_fail(struct pass *pass, struct group *group, struct cursor *cu
     }
 }
 
-/* Nonces and ticket, behind everything that is staged. */
+/* Nonces and ticket, behind everything that is staged.  What is staged and cannot go out now (there is no
+ * memory for it, say) is dropped, as the oldest are when the queue is full: it would be overtaken. */
 static bool batch_order(struct tx_batch *tx)
 {
     struct peer *peer = tx->batch.peer;
+    bool flushed = true;
     KIRQL irql = KeAcquireSpinLockRaiseToDpc(&peer->staged_lock);
-    if (!staged_is_empty(peer)) {
+    while (!staged_is_empty(peer) && flushed) {
         KeReleaseSpinLock(&peer->staged_lock, irql);
-        transmit_flush_staged(peer);
+        flushed = transmit_flush_staged(peer);
         irql = KeAcquireSpinLockRaiseToDpc(&peer->staged_lock);
     }
+    struct staged_packet *stuck = staged_is_empty(peer) ? NULL : staged_take_all(peer);
     bool ordered = transmit_batch_order(tx);
     KeReleaseSpinLock(&peer->staged_lock, irql);
+    staged_drop(peer, stuck);
     return ordered;
 }
 

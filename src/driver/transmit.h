@@ -9,8 +9,9 @@
 void transmit_initialize_peer(struct peer *peer);
 /* MiniportSendNetBufferLists. IRQL <= DISPATCH_LEVEL. */
 void transmit_send(struct adapter *adapter, NET_BUFFER_LIST *chain, ULONG send_flags);
-/* Sends what waits for a session, now that there is one; true if something was sent.  The caller holds the
- * peer (a reference or an epoch).  IRQL <= DISPATCH_LEVEL. */
+/* Sends what waits for a session, now that there is one.  True: nothing waits any more.  False: it waits for
+ * a session again, or for memory.  The caller holds the peer (a reference or an epoch).  IRQL <=
+ * DISPATCH_LEVEL. */
 bool transmit_flush_staged(struct peer *peer);
 /* Drops what waits (gave up, removal, down), counted. */
 void transmit_purge_staged(struct peer *peer);

@@ -65,6 +65,37 @@ static void order_is_kept_across_rekeys(void)
     EXPECT(wire_count(1) + peer_count(&peer, GOT_RESPONSE) >= 3, "no rekeys");
 }
 
+/* A session comes while there is no memory to send what has waited for it, but still a small batch from
+ * before for a later packet: what waits is lost rather than overtaken. */
+static void order_is_kept_without_memory(void)
+{
+    for (int i = 0; i < 5; i++) {
+        fixture(4);
+        session_by_peer(); /* leaves batches for one message and for a few received ones */
+        sleep_s(200);
+        peer.no_response = peer.no_confirm = true;
+        for (int burst = 0; burst < 5; burst++)
+            node_to_peer();
+        sleep_ms(100);
+        peer_initiate(&peer, NULL);
+        sleep_ms(100);
+        allocations_fail = true;
+        sim->fail_allocations(65536);
+        EXPECT(peer_send_plain(&peer, NULL, 0), "the peer has no session");
+        sleep_ms(100);
+        node_to_peer();
+        sleep_ms(100);
+        sim->fail_allocations(0);
+        allocations_fail = false;
+        EXPECT(peer_send_plain(&peer, NULL, 0), "the peer has no session");
+        sleep_ms(100);
+        node_to_peer();
+        must_reach_peer(&peer);
+        fixture_end();
+    }
+    fixture(4);
+}
+
 static void send_with_counter(struct peer_session *session, uint64_t counter, bool accepted)
 {
     uint8_t packet[128] = {0}, wire[256];
@@ -321,6 +352,7 @@ const struct directed directed_data[] = {
     {"staged-128-all-flow", staged_128_all_flow},
     {"padding-stops-at-the-mtu", padding_stops_at_the_mtu},
     {"order-is-kept-across-rekeys", order_is_kept_across_rekeys},
+    {"order-is-kept-without-memory", order_is_kept_without_memory},
     {"replay-window", replay_window},
     {"counter-limits", counter_limits},
     {"inner-packets-are-checked", inner_packets_are_checked},

@@ -256,7 +256,6 @@ static void cut_link(void)
 static void fail_allocations(void)
 {
     allocations_fail = true;
-    flow_unordered(); /* what waits for memory is overtaken */
     sim->fail_allocations((uint32_t)random_between(600, 20000));
     for (uint32_t i = random_below(4); i; i--) {
         sleep_ms(random_below(3000));
