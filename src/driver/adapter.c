@@ -1,9 +1,11 @@
 /* Making and unmaking an adapter: every part in its order, and the reverse. */
 #include "adapter.h"
 #include "batch.h"
+#include "config_memory.h"
 #include "crypto/secure_memory.h"
 #include "driver.h"
 #include "epoch.h"
+#include "events.h"
 #include "handshake_work.h"
 #include "keyword.h"
 #include "memory.h"
@@ -13,37 +15,6 @@
 #include "route.h"
 #include "state.h"
 #include "udp_socket.h"
-
-/* ---- memory of the allowed-IPs tries: a link for the epoch stands in front of each block ---- */
-
-struct trie_block {
-    struct epoch_node epoch;
-    size_t bytes;
-    _Alignas(8) uint8_t data[];
-};
-
-static void *trie_allocate(void *context, size_t size)
-{
-    struct trie_block *block = memory_allocate(MEMORY_TRIE, sizeof(*block) + size);
-    if (!block)
-        return NULL;
-    block->bytes = sizeof(*block) + size;
-    return block->data;
-}
-
-static void trie_release(struct epoch_node *node)
-{
-    struct trie_block *block = CONTAINING_RECORD(node, struct trie_block, epoch);
-    memory_free(MEMORY_TRIE, block, block->bytes);
-}
-
-static void trie_free_deferred(void *context, void *data, size_t size)
-{
-    struct trie_block *block = CONTAINING_RECORD(data, struct trie_block, data);
-    epoch_defer(&block->epoch, trie_release);
-}
-
-/* ---- life ---- */
 
 /* Undoes adapter_prepare as far as it came.  Nobody else knows the adapter any more. */
 static void adapter_dismantle(struct adapter *adapter)
@@ -56,6 +27,7 @@ static void adapter_dismantle(struct adapter *adapter)
     receiver_index_uninitialize(adapter);
     peer_table_destroy(adapter);
     log_ring_uninitialize(adapter);
+    events_uninitialize(adapter);
     counters_uninitialize(adapter);
     identity_clear(&adapter->identity);
     memory_free(MEMORY_ADAPTER, adapter, sizeof(*adapter));
@@ -70,8 +42,7 @@ static void rundown_initialize_completed(PEX_RUNDOWN_REF rundown)
 
 static NTSTATUS adapter_prepare(struct adapter *adapter)
 {
-    static const struct allowed_ips_memory trie_memory = {.allocate = trie_allocate,
-                                                          .free_deferred = trie_free_deferred};
+    struct allowed_ips_memory trie_memory = config_memory_of_tries(adapter);
     NTSTATUS status;
     KeInitializeSpinLock(&adapter->state_lock);
     KeInitializeSpinLock(&adapter->identity_lock);
@@ -89,6 +60,7 @@ static NTSTATUS adapter_prepare(struct adapter *adapter)
     udp_sockets_initialize(adapter);
 
     if (!NT_SUCCESS(status = counters_initialize(adapter)) ||
+        !NT_SUCCESS(status = events_initialize(adapter)) ||
         !NT_SUCCESS(status = log_ring_initialize(adapter)) ||
         !NT_SUCCESS(status = peer_table_create(adapter)) ||
         !NT_SUCCESS(status = receiver_index_initialize(adapter)) ||
@@ -165,6 +137,7 @@ void adapter_destroy(struct adapter *adapter)
     ExWaitForRundownProtectionRelease(&adapter->control_rundown);
     adapter->removing = true;
     log_ring_wake(adapter, NULL, STATUS_CANCELLED);
+    events_wake(adapter, NULL, STATUS_CANCELLED);
 
     KeWaitForSingleObject(&adapter->config_lock, Executive, KernelMode, FALSE, NULL);
     adapter->miniport_state = MINIPORT_HALTED;

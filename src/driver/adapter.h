@@ -23,6 +23,7 @@
 struct udp_socket;
 struct batch_caches;
 struct log_ring;
+struct event_ring;
 struct wheel;
 struct route_state;
 struct handshake_queue;
@@ -70,6 +71,9 @@ struct adapter {
     uint64_t next_peer_id; /* for the log, and loop_guard.c */
     LIST_ENTRY peer_list;  /* peer.link, config order */
     struct allowed_ips allowed_ips;
+    struct reserved_memory {
+        struct reserved_memory *next;
+    } *reserved_peers, *reserved_blocks; /* config_memory.c */
     struct index_table indexes;
     KSPIN_LOCK index_lock; /* writers of `indexes` */
 
@@ -84,6 +88,7 @@ struct adapter {
     struct wheel *wheel;
     struct route_state *routes;
     struct log_ring *log;
+    struct event_ring *events;
     struct counters_cpu *counters; /* driver.cpus entries */
     struct offload_state offload;
     /* How many bytes one call into the driver seals or opens where it stands, at DISPATCH_LEVEL, before the

@@ -7,8 +7,7 @@
 
 #include "nt/rtl.h"
 
-#define GET_LIMIT_BYTES  0xFFFFFFFFull
-#define PROTOCOL_VERSION 1
+#define GET_LIMIT_BYTES 0xFFFFFFFFull
 
 /* Writes whole structures as far as the caller's buffer reaches, and goes on counting behind that. */
 struct writer {
@@ -61,7 +60,7 @@ static void write_peer(struct writer *writer, struct peer *peer)
         WYRM_PEER_HAS_PUBLIC_KEY | WYRM_PEER_HAS_PERSISTENT_KEEPALIVE | WYRM_PEER_HAS_PROTOCOL_VERSION;
     if (!out)
         return;
-    out->protocol_version = PROTOCOL_VERSION;
+    out->protocol_version = CONFIG_PROTOCOL_VERSION;
     __builtin_memcpy(out->public_key, peer->handshake.remote_static, sizeof(out->public_key));
     ExAcquireFastMutex(&peer->handshake_lock);
     if (!secure_is_zero(peer->handshake.preshared_key, PRESHARED_KEY_BYTES)) {

@@ -12,8 +12,6 @@
 #include "udp_socket.h"
 #include "wyrm/control.h"
 
-#define PROTOCOL_VERSION_MAX 1
-
 struct reader {
     const uint8_t *buffer;
     uint32_t length, consumed;
@@ -220,7 +218,7 @@ static NTSTATUS set_copied_peer(struct adapter *adapter, struct reader *reader,
 {
     if (!(in->flags & WYRM_PEER_HAS_PUBLIC_KEY))
         return STATUS_INVALID_PARAMETER;
-    if ((in->flags & WYRM_PEER_HAS_PROTOCOL_VERSION) && in->protocol_version > PROTOCOL_VERSION_MAX)
+    if ((in->flags & WYRM_PEER_HAS_PROTOCOL_VERSION) && in->protocol_version > CONFIG_PROTOCOL_VERSION)
         return STATUS_NOT_IMPLEMENTED;
     uint64_t prefixes = (uint64_t)in->allowed_ips_count * sizeof(struct wyrm_ioctl_allowed_ip);
     if (prefixes > reader->length - reader->consumed - sizeof(*in))
@@ -260,16 +258,24 @@ static NTSTATUS set_peer(struct adapter *adapter, struct reader *reader)
     return status;
 }
 
-NTSTATUS config_set(struct adapter *adapter, const void *buffer, uint32_t length, uint64_t *information)
+NTSTATUS config_apply(struct adapter *adapter, const void *buffer, uint32_t length, uint32_t *consumed)
 {
     struct reader reader = {.buffer = buffer, .length = length};
     uint32_t peers_count = 0;
-    KeWaitForSingleObject(&adapter->config_lock, Executive, KernelMode, FALSE, NULL);
     NTSTATUS status = set_interface(adapter, &reader, &peers_count);
     for (uint32_t i = 0; i < peers_count && NT_SUCCESS(status); i++)
         status = set_peer(adapter, &reader);
+    *consumed = reader.consumed;
+    return status;
+}
+
+NTSTATUS config_set(struct adapter *adapter, const void *buffer, uint32_t length, uint64_t *information)
+{
+    uint32_t consumed;
+    KeWaitForSingleObject(&adapter->config_lock, Executive, KernelMode, FALSE, NULL);
+    NTSTATUS status = config_apply(adapter, buffer, length, &consumed);
     KeReleaseMutex(&adapter->config_lock, FALSE);
-    *information = reader.consumed;
+    *information = consumed;
     stack_erase();
     return status;
 }

@@ -2,9 +2,11 @@
  * here, and all others, as well as devices that are not ours, go on to the handlers that NDIS installed. */
 #include "control.h"
 #include "driver.h"
+#include "events.h"
 #include "log_ring.h"
 #include "state.h"
 #include "wyrm/control.h"
+#include "wyrm/control_extensions.h"
 
 static struct {
     PDRIVER_DISPATCH create, cleanup, device_control, pnp;
@@ -43,7 +45,10 @@ static NTSTATUS control_get(struct adapter *adapter, IRP *irp, const IO_STACK_LO
     return config_get(adapter, buffer, stack->Parameters.DeviceIoControl.OutputBufferLength, information);
 }
 
+/* SET and SET_ATOMIC: `apply` is config_set or config_set_atomic. */
 static NTSTATUS control_set(struct adapter *adapter, IRP *irp, const IO_STACK_LOCATION *stack,
+                            NTSTATUS (*apply)(struct adapter *adapter, const void *buffer, uint32_t length,
+                                              uint64_t *information),
                             uint64_t *information)
 {
     NTSTATUS status;
@@ -54,7 +59,7 @@ static NTSTATUS control_set(struct adapter *adapter, IRP *irp, const IO_STACK_LO
         return STATUS_INVALID_PARAMETER;
     if (adapter->removing)
         return NDIS_STATUS_ADAPTER_REMOVED;
-    return config_set(adapter, buffer, stack->Parameters.DeviceIoControl.OutputBufferLength, information);
+    return apply(adapter, buffer, stack->Parameters.DeviceIoControl.OutputBufferLength, information);
 }
 
 static NTSTATUS control_state(struct adapter *adapter, IRP *irp, const IO_STACK_LOCATION *stack,
@@ -81,20 +86,56 @@ static NTSTATUS control_state(struct adapter *adapter, IRP *irp, const IO_STACK_
     return status;
 }
 
+static NTSTATUS control_drops(struct adapter *adapter, IRP *irp, const IO_STACK_LOCATION *stack,
+                              uint64_t *information)
+{
+    struct wyrm_ioctl_drops *out = irp->AssociatedIrp.SystemBuffer;
+    uint32_t length = stack->Parameters.DeviceIoControl.OutputBufferLength;
+    counters_sum sum;
+    if (length < sizeof(*out))
+        return STATUS_BUFFER_TOO_SMALL;
+    if (adapter->removing)
+        return NDIS_STATUS_ADAPTER_REMOVED;
+    uint32_t count = (length - sizeof(*out)) / sizeof(sum.drops[0]);
+    if (count > DROP_REASONS)
+        count = DROP_REASONS;
+    counters_read(adapter, &sum);
+    *out = (struct wyrm_ioctl_drops){.version = WYRM_EXTENSIONS_VERSION, .count = DROP_REASONS};
+    __builtin_memcpy(out + 1, sum.drops, count * sizeof(sum.drops[0]));
+    *information = sizeof(*out) + count * sizeof(sum.drops[0]);
+    return STATUS_SUCCESS;
+}
+
 /* Returns what the dispatch routine returns; the IRP is completed or pended. */
+static NTSTATUS control_events(struct adapter *adapter, IRP *irp, const IO_STACK_LOCATION *stack)
+{
+    if (stack->Parameters.DeviceIoControl.InputBufferLength != sizeof(struct wyrm_ioctl_events_request))
+        return complete(irp, STATUS_INVALID_PARAMETER, 0);
+    if (stack->Parameters.DeviceIoControl.OutputBufferLength <
+        sizeof(struct wyrm_ioctl_events) + sizeof(struct wyrm_ioctl_event))
+        return complete(irp, STATUS_BUFFER_TOO_SMALL, 0);
+    if (adapter->removing)
+        return complete(irp, NDIS_STATUS_ADAPTER_REMOVED, 0);
+    events_read(adapter, irp);
+    return STATUS_PENDING;
+}
+
+/* The same. */
 static NTSTATUS control_log(struct adapter *adapter, IRP *irp, const IO_STACK_LOCATION *stack)
 {
     if (stack->Parameters.DeviceIoControl.OutputBufferLength < sizeof(struct wyrm_ioctl_log_entry))
         return complete(irp, STATUS_BUFFER_TOO_SMALL, 0);
     if (adapter->removing)
         return complete(irp, NDIS_STATUS_ADAPTER_REMOVED, 0);
-    return log_ring_read(adapter, irp);
+    log_ring_read(adapter, irp);
+    return STATUS_PENDING;
 }
 
 static NTSTATUS control_request(struct adapter *adapter, IRP *irp, const IO_STACK_LOCATION *stack)
 {
     uint32_t code = stack->Parameters.DeviceIoControl.IoControlCode;
-    bool reads = code == WYRM_IOCTL_GET || code == WYRM_IOCTL_LOG;
+    bool reads = code == WYRM_IOCTL_GET || code == WYRM_IOCTL_LOG || code == WYRM_IOCTL_DROPS ||
+                 code == WYRM_IOCTL_EVENTS;
     uint64_t information = 0;
     NTSTATUS status = security_check(irp, reads ? FILE_READ_DATA : FILE_WRITE_DATA);
     if (!NT_SUCCESS(status))
@@ -104,11 +145,19 @@ static NTSTATUS control_request(struct adapter *adapter, IRP *irp, const IO_STAC
         status = control_get(adapter, irp, stack, &information);
         break;
     case WYRM_IOCTL_SET:
-        status = control_set(adapter, irp, stack, &information);
+        status = control_set(adapter, irp, stack, config_set, &information);
+        break;
+    case WYRM_IOCTL_SET_ATOMIC:
+        status = control_set(adapter, irp, stack, config_set_atomic, &information);
         break;
     case WYRM_IOCTL_STATE:
         status = control_state(adapter, irp, stack, &information);
         break;
+    case WYRM_IOCTL_DROPS:
+        status = control_drops(adapter, irp, stack, &information);
+        break;
+    case WYRM_IOCTL_EVENTS:
+        return control_events(adapter, irp, stack);
     default:
         return control_log(adapter, irp, stack);
     }
@@ -124,6 +173,9 @@ static NTSTATUS NTAPI dispatch_device_control(PDEVICE_OBJECT device, PIRP irp)
     case WYRM_IOCTL_SET:
     case WYRM_IOCTL_STATE:
     case WYRM_IOCTL_LOG:
+    case WYRM_IOCTL_DROPS:
+    case WYRM_IOCTL_EVENTS:
+    case WYRM_IOCTL_SET_ATOMIC:
         adapter = adapter_from_device(device);
         if (adapter) {
             NTSTATUS status = control_request(adapter, irp, stack);
@@ -149,12 +201,14 @@ static NTSTATUS NTAPI dispatch_create(PDEVICE_OBJECT device, PIRP irp)
     return ndis.create(device, irp);
 }
 
-/* The last handle of a file object was closed: its readers of the log go home. */
+/* The last handle of a file object was closed: its readers of the log and of events go home. */
 static NTSTATUS NTAPI dispatch_cleanup(PDEVICE_OBJECT device, PIRP irp)
 {
     struct adapter *adapter = adapter_from_device(device);
     if (adapter) {
-        log_ring_wake(adapter, IoGetCurrentIrpStackLocation(irp)->FileObject, STATUS_CANCELLED);
+        FILE_OBJECT *file = IoGetCurrentIrpStackLocation(irp)->FileObject;
+        log_ring_wake(adapter, file, STATUS_CANCELLED);
+        events_wake(adapter, file, STATUS_CANCELLED);
         adapter_release(adapter);
     }
     return ndis.cleanup(device, irp);

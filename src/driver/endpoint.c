@@ -77,7 +77,8 @@ bool endpoint_learn(struct endpoint_cell *cell, const SOCKADDR_INET *remote, con
     endpoint_read(cell, &value);
     if (learned_already(&value, remote, local, ifindex))
         return false;
-    if (ifindex == 0 && same_address(&value.remote, remote, true))
+    bool moved = !same_address(&value.remote, remote, true);
+    if (ifindex == 0 && !moved)
         return false; /* nothing new: a datagram without local address does not erase the one we have */
     value = (struct endpoint){.remote = *remote};
     if (ifindex != 0) {
@@ -89,7 +90,7 @@ bool endpoint_learn(struct endpoint_cell *cell, const SOCKADDR_INET *remote, con
     cell->update++;
     publish(cell, &value);
     KeReleaseSpinLock(&cell->lock, irql);
-    return true;
+    return moved;
 }
 
 void endpoint_forget_source(struct endpoint_cell *cell)

@@ -32,7 +32,7 @@ void endpoint_read(const struct endpoint_cell *cell, struct endpoint *copy); /* 
 /* SET: replaces remote and always forgets the source. */
 void endpoint_set(struct endpoint_cell *cell, const SOCKADDR_INET *remote);
 /* An authenticated packet came from `remote` to `local`/`ifindex`: writes only when something differs. True
- * if it did. */
+ * if `remote` is another than before. */
 bool endpoint_learn(struct endpoint_cell *cell, const SOCKADDR_INET *remote, const SOCKADDR_INET *local,
                     uint32_t ifindex);
 void endpoint_forget_source(struct endpoint_cell *cell);

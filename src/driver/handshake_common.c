@@ -41,7 +41,7 @@ void handshake_send_to_peer(struct peer *peer, const void *message, uint32_t len
 /* An authenticated message came from the peer. */
 void handshake_received_from_peer(struct peer *peer, const struct handshake_message *message)
 {
-    endpoint_learn(&peer->endpoint, &message->from, &message->to, message->ifindex);
+    peer_learn_endpoint(peer, &message->from, &message->to, message->ifindex);
     __atomic_add_fetch(&peer->rx_bytes, message->length, __ATOMIC_RELAXED);
     peer_received(peer, NULL, false, time_now_ns());
 }

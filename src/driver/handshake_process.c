@@ -177,7 +177,7 @@ static void process_response(struct adapter *adapter, const struct handshake_mes
     receiver_index_remove(adapter, index);
 
     if (begun) {
-        peer_timers_handshake_complete(peer);
+        peer_timers_handshake_complete(peer, WYRM_HANDSHAKE_BY_US);
         handshake_received_from_peer(peer, message);
         log_line_limited(adapter, LOG_INFORMATION, "Received handshake response from peer %llu (%pI)",
                          peer->id, &message->from);

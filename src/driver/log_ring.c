@@ -1,11 +1,12 @@
 /* The adapter's log (facts: 64 lines of 128 bytes, each goes to one reader).  Writers format on their own
- * stack and copy under a spin lock; readers are pended IRPs in a cancel-safe queue, so that no thread ever
- * blocks in the driver. */
+ * stack and copy under a spin lock. */
 #include "log_ring.h"
 #include "adapter.h"
+#include "events.h"
 #include "log_format.h"
 #include "memory.h"
 #include "nt/rtl.h"
+#include "request_queue.h"
 #include "wyrm/control.h"
 
 #define LOG_LINES         64
@@ -22,64 +23,9 @@ struct log_ring {
     uint64_t limit_start_ns;
     uint32_t limit_passed, limit_swallowed;
 
-    EX_RUNDOWN_REF
-    pended; /* one per reader in the queue: a cancel routine may still be inside when the ring goes */
-    IO_CSQ readers;
-    KSPIN_LOCK readers_lock;
     KSPIN_LOCK pairing; /* outermost: a reader and its line are taken together */
-    LIST_ENTRY reader_list;
+    struct request_queue readers;
 };
-
-/* ---- readers: the cancel-safe queue's callbacks (Microsoft: "Cancel-Safe IRP Queues") ---- */
-
-static VOID NTAPI reader_insert(PIO_CSQ csq, PIRP irp)
-{
-    struct log_ring *ring = CONTAINING_RECORD(csq, struct log_ring, readers);
-    InsertTailList(&ring->reader_list, &irp->Tail.Overlay.ListEntry);
-}
-
-static VOID NTAPI reader_remove(PIO_CSQ csq, PIRP irp)
-{
-    RemoveEntryList(&irp->Tail.Overlay.ListEntry);
-}
-
-/* `context`: only readers of this file object; NULL = any. */
-static PIRP NTAPI reader_peek(PIO_CSQ csq, PIRP irp, PVOID context)
-{
-    struct log_ring *ring = CONTAINING_RECORD(csq, struct log_ring, readers);
-    LIST_ENTRY *entry = irp ? irp->Tail.Overlay.ListEntry.Flink : ring->reader_list.Flink;
-    for (; entry != &ring->reader_list; entry = entry->Flink) {
-        PIRP candidate = CONTAINING_RECORD(entry, IRP, Tail.Overlay.ListEntry);
-        if (!context || IoGetCurrentIrpStackLocation(candidate)->FileObject == context)
-            return candidate;
-    }
-    return NULL;
-}
-
-static VOID NTAPI reader_lock(PIO_CSQ csq, PKIRQL irql)
-{
-    struct log_ring *ring = CONTAINING_RECORD(csq, struct log_ring, readers);
-    *irql = KeAcquireSpinLockRaiseToDpc(&ring->readers_lock);
-}
-
-static VOID NTAPI reader_unlock(PIO_CSQ csq, KIRQL irql)
-{
-    struct log_ring *ring = CONTAINING_RECORD(csq, struct log_ring, readers);
-    KeReleaseSpinLock(&ring->readers_lock, irql);
-}
-
-static void reader_complete(struct log_ring *ring, PIRP irp, NTSTATUS status, ULONG_PTR information)
-{
-    irp->IoStatus.Status = status;
-    irp->IoStatus.Information = information;
-    IofCompleteRequest(irp, IO_NO_INCREMENT);
-    ExReleaseRundownProtection(&ring->pended);
-}
-
-static VOID NTAPI reader_canceled(PIO_CSQ csq, PIRP irp)
-{
-    reader_complete(CONTAINING_RECORD(csq, struct log_ring, readers), irp, STATUS_CANCELLED, 0);
-}
 
 /* ---- lines ---- */
 
@@ -133,28 +79,31 @@ static void ring_pump(struct log_ring *ring)
 {
     for (;;) {
         KIRQL irql = KeAcquireSpinLockRaiseToDpc(&ring->pairing);
-        PIRP irp = line_waiting(ring) ? IoCsqRemoveNextIrp(&ring->readers, NULL) : NULL;
+        PIRP irp = line_waiting(ring) ? request_queue_take(&ring->readers, NULL) : NULL;
         if (irp)
             line_take(ring, irp->AssociatedIrp.SystemBuffer);
         KeReleaseSpinLock(&ring->pairing, irql);
         if (!irp)
             return;
-        reader_complete(ring, irp, STATUS_SUCCESS, sizeof(struct wyrm_ioctl_log_entry));
+        request_queue_complete(&ring->readers, irp, STATUS_SUCCESS, sizeof(struct wyrm_ioctl_log_entry));
     }
 }
 
 static void line_add(struct log_ring *ring, const struct wyrm_ioctl_log_entry *line)
 {
+    bool begins_to_lose = false;
     KIRQL irql = KeAcquireSpinLockRaiseToDpc(&ring->lock);
     if (ring->count == LOG_LINES) {
         ring->first = (ring->first + 1) % LOG_LINES;
         ring->count--;
-        ring->lost++;
+        begins_to_lose = ring->lost++ == 0;
     }
     ring->lines[(ring->first + ring->count) % LOG_LINES] = *line;
     ring->count++;
     KeReleaseSpinLock(&ring->lock, irql);
     ring_pump(ring);
+    if (begins_to_lose)
+        event_of_adapter(ring->adapter, WYRM_EVENT_LOG_LOST, WYRM_LOG_OVERWRITTEN);
 }
 
 void log_line(struct adapter *adapter, enum log_level level, const char *format, ...)
@@ -172,7 +121,7 @@ void log_line(struct adapter *adapter, enum log_level level, const char *format,
 static bool limit_pass(struct log_ring *ring, uint32_t *swallowed)
 {
     uint64_t now = time_now_ns();
-    bool pass;
+    bool pass, begins_to_swallow = false;
     *swallowed = 0;
     KIRQL irql = KeAcquireSpinLockRaiseToDpc(&ring->lock);
     if (now - ring->limit_start_ns >= LIMIT_INTERVAL_NS) {
@@ -185,8 +134,10 @@ static bool limit_pass(struct log_ring *ring, uint32_t *swallowed)
     if (pass)
         ring->limit_passed++;
     else
-        ring->limit_swallowed++;
+        begins_to_swallow = ring->limit_swallowed++ == 0;
     KeReleaseSpinLock(&ring->lock, irql);
+    if (begins_to_swallow)
+        event_of_adapter(ring->adapter, WYRM_EVENT_LOG_LOST, WYRM_LOG_SUPPRESSED);
     return pass;
 }
 
@@ -216,12 +167,8 @@ NTSTATUS log_ring_initialize(struct adapter *adapter)
         return STATUS_INSUFFICIENT_RESOURCES;
     ring->adapter = adapter;
     KeInitializeSpinLock(&ring->lock);
-    KeInitializeSpinLock(&ring->readers_lock);
     KeInitializeSpinLock(&ring->pairing);
-    ExInitializeRundownProtection(&ring->pended);
-    InitializeListHead(&ring->reader_list);
-    NTSTATUS status = IoCsqInitialize(&ring->readers, reader_insert, reader_remove, reader_peek, reader_lock,
-                                      reader_unlock, reader_canceled);
+    NTSTATUS status = request_queue_initialize(&ring->readers, false);
     if (!NT_SUCCESS(status)) {
         memory_free(MEMORY_ADAPTER, ring, sizeof(*ring));
         return status;
@@ -235,31 +182,21 @@ void log_ring_uninitialize(struct adapter *adapter)
     struct log_ring *ring = adapter->log;
     if (!ring)
         return;
-    log_ring_wake(adapter, NULL, STATUS_CANCELLED);
-    ExWaitForRundownProtectionRelease(&ring->pended);
+    request_queue_uninitialize(&ring->readers);
     adapter->log = NULL;
     memory_free(MEMORY_ADAPTER, ring, sizeof(*ring));
 }
 
-NTSTATUS log_ring_read(struct adapter *adapter, IRP *irp)
+void log_ring_read(struct adapter *adapter, IRP *irp)
 {
     struct log_ring *ring = adapter->log;
-    if (!ExAcquireRundownProtection(&ring->pended)) {
-        irp->IoStatus.Status = STATUS_CANCELLED;
-        irp->IoStatus.Information = 0;
-        IofCompleteRequest(irp, IO_NO_INCREMENT);
-        return STATUS_CANCELLED;
-    }
-    IoCsqInsertIrp(&ring->readers, irp, NULL); /* marks it pending */
+    request_queue_insert(&ring->readers, irp);
     ring_pump(ring);
     if (adapter->removing)
         log_ring_wake(adapter, NULL, STATUS_CANCELLED);
-    return STATUS_PENDING;
 }
 
 void log_ring_wake(struct adapter *adapter, FILE_OBJECT *file, NTSTATUS status)
 {
-    PIRP irp;
-    while ((irp = IoCsqRemoveNextIrp(&adapter->log->readers, file)) != NULL)
-        reader_complete(adapter->log, irp, status, 0);
+    request_queue_wake(&adapter->log->readers, file, status);
 }

@@ -21,9 +21,9 @@ void log_line_limited(struct adapter *adapter, enum log_level level, const char 
 NTSTATUS log_ring_initialize(struct adapter *adapter);
 /* Cancels the readers that still wait, frees. PASSIVE_LEVEL. */
 void log_ring_uninitialize(struct adapter *adapter);
-/* LOG request: completes with the oldest line or pends until there is one (cancel-safe).  Returns what the
- * dispatch routine returns. PASSIVE_LEVEL. */
-NTSTATUS log_ring_read(struct adapter *adapter, IRP *irp);
+/* LOG request: completes with the oldest line or pends until there is one (cancel-safe).  The dispatch
+ * routine returns STATUS_PENDING in any case.  PASSIVE_LEVEL. */
+void log_ring_read(struct adapter *adapter, IRP *irp);
 /* Completes every waiting reader: of one handle (cleanup), or all (file NULL: removal, halt) with `status`.
  */
 void log_ring_wake(struct adapter *adapter, FILE_OBJECT *file, NTSTATUS status);

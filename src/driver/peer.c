@@ -1,6 +1,7 @@
 /* Life of a peer: made by SET, found through three tables, taken out of all of them by peer_remove, freed
  * with its last reference after the epoch. */
 #include "peer.h"
+#include "config_memory.h"
 #include "crypto/secure_memory.h"
 #include "driver.h"
 #include "handshake_work.h"
@@ -43,7 +44,7 @@ struct peer *peer_create(struct adapter *adapter, const uint8_t public_key[32])
     struct identity none;
     if (!ExAcquireRundownProtection(&adapter->peer_rundown))
         return NULL;
-    struct peer *peer = memory_allocate(MEMORY_PEER, sizeof(*peer));
+    struct peer *peer = config_memory_of_peer(adapter);
     if (!peer) {
         ExReleaseRundownProtection(&adapter->peer_rundown);
         return NULL;

@@ -126,12 +126,16 @@ uint16_t peer_timers_keepalive(const struct peer *peer);
 bool peer_timers_begin_initiation(struct peer *peer, uint64_t now_ns);
 void peer_timers_identity_changed(struct peer *peer);
 void peer_timers_session_derived(struct peer *peer, uint64_t now_ns);
-void peer_timers_handshake_complete(struct peer *peer); /* also notes the wall-clock time for GET */
-void peer_timers_start(struct peer *peer);              /* up */
-void peer_timers_stop(struct peer *peer);               /* down, removal */
-void peer_timers_expired(struct wheel_entry *entry);    /* wheel callback, DISPATCH_LEVEL */
+/* A session is confirmed; also notes the wall-clock time for GET. */
+void peer_timers_handshake_complete(struct peer *peer, enum wyrm_event_handshake by);
+void peer_timers_start(struct peer *peer);           /* up */
+void peer_timers_stop(struct peer *peer);            /* down, removal */
+void peer_timers_expired(struct wheel_entry *entry); /* wheel callback, DISPATCH_LEVEL */
 /* A verb of timer_policy.h said true: moves the peer in the wheel.  IRQL <= DISPATCH_LEVEL. */
 void peer_timers_reschedule(struct peer *peer);
+/* An authenticated message came from there (endpoint_learn).  IRQL <= DISPATCH_LEVEL. */
+void peer_learn_endpoint(struct peer *peer, const SOCKADDR_INET *remote, const SOCKADDR_INET *local,
+                         uint32_t ifindex);
 /* The data path's events. Once per batch. Cheap: stores times, arms the wheel only when it must
  * fire sooner. */
 void peer_sent(struct peer *peer, struct session_object *session, bool data, uint64_t now_ns);

@@ -2,6 +2,7 @@
  * to look, and what is due is done here or handed to a worker. */
 #include "batch.h"
 #include "driver.h"
+#include "events.h"
 #include "handshake_work.h"
 #include "peer.h"
 #include "transmit.h"
@@ -96,7 +97,7 @@ void peer_timers_session_derived(struct peer *peer, uint64_t now_ns)
     KeReleaseSpinLock(&peer->timer_lock, irql);
 }
 
-void peer_timers_handshake_complete(struct peer *peer)
+void peer_timers_handshake_complete(struct peer *peer, enum wyrm_event_handshake by)
 {
     LARGE_INTEGER now;
     uint32_t random = random_jitter();
@@ -105,6 +106,7 @@ void peer_timers_handshake_complete(struct peer *peer)
     KIRQL irql = KeAcquireSpinLockRaiseToDpc(&peer->timer_lock);
     timers_handshake_complete(&peer->times, random);
     KeReleaseSpinLock(&peer->timer_lock, irql);
+    event_of_peer(peer, WYRM_EVENT_HANDSHAKE, by);
 }
 
 void peer_timers_expired(struct wheel_entry *entry)
@@ -125,7 +127,10 @@ void peer_timers_expired(struct wheel_entry *entry)
                          "Handshake for peer did not complete after %u attempts, giving up",
                          decision.attempts);
         transmit_purge_staged(peer);
+        event_of_peer(peer, WYRM_EVENT_EXPIRED, WYRM_EXPIRED_NO_ANSWER);
     }
+    if (decision.actions & TIMER_ERASE_KEYS)
+        event_of_peer(peer, WYRM_EVENT_EXPIRED, WYRM_EXPIRED_IDLE);
     if ((decision.actions & TIMER_ERASE_KEYS) && peer_reference(peer) &&
         !work_queue(WORK_CONTROL, &peer->erase_work))
         peer_release(peer);
@@ -135,6 +140,13 @@ void peer_timers_expired(struct wheel_entry *entry)
         handshake_request(peer, true);
     if (decision.actions & TIMER_SEND_KEEPALIVE)
         transmit_keepalive(peer);
+}
+
+void peer_learn_endpoint(struct peer *peer, const SOCKADDR_INET *remote, const SOCKADDR_INET *local,
+                         uint32_t ifindex)
+{
+    if (endpoint_learn(&peer->endpoint, remote, local, ifindex))
+        event_of_peer(peer, WYRM_EVENT_ENDPOINT, 0);
 }
 
 void peer_sent(struct peer *peer, struct session_object *session, bool data, uint64_t now_ns)

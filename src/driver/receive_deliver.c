@@ -74,10 +74,10 @@ static void peer_heard(struct rx_batch *rx, const struct outcome *outcome)
     const struct rx_origin *origin = outcome->origin;
     __atomic_add_fetch(&peer->rx_bytes, outcome->accepted_bytes, __ATOMIC_RELAXED);
     if (origin->remote.si_family != AF_UNSPEC)
-        endpoint_learn(&peer->endpoint, &origin->remote, &origin->local, origin->ifindex);
+        peer_learn_endpoint(peer, &origin->remote, &origin->local, origin->ifindex);
     peer_received(peer, rx->batch.session, outcome->data, rx->batch.now_ns);
     if (peer_confirm_session(peer, rx->batch.session)) {
-        peer_timers_handshake_complete(peer);
+        peer_timers_handshake_complete(peer, WYRM_HANDSHAKE_BY_PEER);
         transmit_flush_staged(peer);
     }
 }

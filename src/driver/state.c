@@ -1,6 +1,7 @@
 /* The adapter's state machine; see state.h. */
 #include "state.h"
 #include "batch.h"
+#include "events.h"
 #include "handshake_work.h"
 #include "nt/ob_ps_se.h"
 #include "nt/rtl.h"
@@ -82,6 +83,7 @@ NTSTATUS state_up(struct adapter *adapter)
     route_request_mtu(adapter);
     oid_indicate_link(adapter, true);
     log_line(adapter, LOG_INFORMATION, "Interface up on port %u", (uint32_t)port);
+    event_of_adapter(adapter, WYRM_EVENT_ADAPTER_STATE, WYRM_ADAPTER_UP);
     if (!adapter->suspended)
         peers_start(adapter);
     return STATUS_SUCCESS;
@@ -99,14 +101,17 @@ NTSTATUS state_down(struct adapter *adapter)
     ObfDereferenceObject(adapter->socket_owner);
     adapter->socket_owner = NULL;
     log_line(adapter, LOG_INFORMATION, "Interface down");
+    event_of_adapter(adapter, WYRM_EVENT_ADAPTER_STATE, WYRM_ADAPTER_DOWN);
     return STATUS_SUCCESS;
 }
 
 void state_removing(struct adapter *adapter, bool removing)
 {
     adapter->removing = removing;
-    if (removing)
+    if (removing) {
         log_ring_wake(adapter, NULL, STATUS_CANCELLED);
+        events_wake(adapter, NULL, STATUS_CANCELLED);
+    }
 }
 
 /* A session older than its limit is of no use and its keys are not kept (white paper 6.3). */

@@ -32,6 +32,10 @@ struct allowed_ips_entry {
     uint8_t family, prefix_length;
 };
 
+_Static_assert(sizeof(struct allowed_ips_node) <= ALLOWED_IPS_BLOCK_BYTES &&
+                   sizeof(struct allowed_ips_entry) <= ALLOWED_IPS_BLOCK_BYTES,
+               "so much is reserved");
+
 static unsigned int family_bits(enum allowed_ips_family family)
 {
     return family == ALLOWED_IPS_V4 ? 32 : 128;

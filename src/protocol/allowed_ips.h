@@ -31,6 +31,11 @@ struct allowed_ips_memory {
     void *context;
 };
 
+/* A prefix is given with at most so many blocks of at most so many bytes; more is only asked for to look
+ * hosts up faster, and is not needed. */
+#define ALLOWED_IPS_BLOCKS_OF_INSERT 3
+#define ALLOWED_IPS_BLOCK_BYTES      64
+
 /* Private to allowed_ips.c. */
 struct allowed_ips {
     struct allowed_ips_node *roots[2];  /* atomic */

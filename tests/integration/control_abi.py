@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""GET, SET, STATE and LOG of the driver, byte for byte: every rule of the control interface (include/wyrm/control.h) is a row
+"""GET, SET, STATE and LOG of the driver, and its extensions, byte for byte: every rule of the control interface (include/wyrm/control.h) is a row
 of a table with the request, the NTSTATUS, the Information and the state afterwards."""
 
 import os
@@ -14,6 +14,8 @@ import base64  # noqa: E402
 from netlab import DRIVER, NTHOST, Lab, LabError, Tests, genkey, require  # noqa: E402
 from netlab import Peer as LabPeer  # noqa: E402
 from nthost_control import *  # noqa: E402,F403
+
+import control_extensions  # noqa: E402
 
 FILL = 0xA5
 CLAMP_FIRST, CLAMP_LAST_CLEAR, CLAMP_LAST_SET = 0xF8, 0x7F, 0x40
@@ -379,11 +381,18 @@ def test_removal(driver, tests):
     tests.equal(hex(driver.file.ioctl(IOCTL_GET, None, bytes(4096)).status), hex(STATUS_SUCCESS), "control is back")
 
 
+def test_set_atomic(driver, tests):
+    rows, keys = set_rows()
+    control_extensions.test_set_atomic(driver, tests, rows, expectations(keys))
+
+
 def main():
     tests = Tests()
     try:
         require(NTHOST, DRIVER)
-        for test in (test_set, test_get, test_state, test_log, test_security, test_codes, test_double_fetch, test_removal):
+        for test in (test_set, test_get, test_state, test_log, test_security, test_codes, test_double_fetch, test_removal,
+                     control_extensions.test_drops, control_extensions.test_events, control_extensions.test_events_and_removal,
+                     control_extensions.test_extension_security, test_set_atomic):
             print(f"-- {test.__name__}", flush=True)
             driver = Driver()
             try:

@@ -1,5 +1,5 @@
 """Client of nthost's raw control socket (docs/control-socket.md) and the structures of the driver's control
-interface (include/wyrm/control.h).  Standard library only.
+interface (include/wyrm/control.h, control_extensions.h).  Standard library only.
 
     with Control("wg0") as control:
         with control.open() as file:
@@ -14,7 +14,10 @@ import threading
 
 # ---- control codes and NTSTATUS values ----
 IOCTL_GET, IOCTL_SET, IOCTL_STATE, IOCTL_LOG = 0xB098C506, 0xB098C509, 0xB098C50C, 0xB098C510
+IOCTL_DROPS, IOCTL_EVENTS, IOCTL_SET_ATOMIC = 0xB098E404, 0xB098E408, 0xB098E40D
 STATE_DOWN, STATE_UP, STATE_QUERY = 0, 1, 2
+EVENT_HANDSHAKE, EVENT_ENDPOINT, EVENT_EXPIRED, EVENT_ADAPTER_STATE, EVENT_LOG_LOST = range(1, 6)
+EVENTS_FROM_NOW = 0xFFFFFFFFFFFFFFFF
 
 STATUS_SUCCESS = 0x00000000
 STATUS_ALREADY_COMPLETE = 0x000000FF
@@ -26,6 +29,7 @@ STATUS_INVALID_PARAMETER = 0xC000000D
 STATUS_INVALID_DEVICE_REQUEST = 0xC0000010
 STATUS_ACCESS_DENIED = 0xC0000022
 STATUS_BUFFER_TOO_SMALL = 0xC0000023
+STATUS_REQUEST_NOT_ACCEPTED = 0xC00000D0
 STATUS_INSUFFICIENT_RESOURCES = 0xC000009A
 STATUS_CANCELLED = 0xC0000120
 STATUS_NOT_FOUND = 0xC0000225
@@ -51,6 +55,9 @@ INTERFACE_FORMAT = struct.Struct("<IH32s32s2xI4x")
 PEER_FORMAT = struct.Struct("<II32s32sH2x28sQQQI4x")
 ALLOWED_IP_FORMAT = struct.Struct("<16sHBxI")
 LOG_ENTRY_FORMAT = struct.Struct("<Q120s")
+EVENTS_FORMAT = struct.Struct("<IIQQI4x")
+EVENT_FORMAT = struct.Struct("<QQII32s28s4x")
+assert (EVENTS_FORMAT.size, EVENT_FORMAT.size) == (32, 88)
 assert (INTERFACE_FORMAT.size, PEER_FORMAT.size, ALLOWED_IP_FORMAT.size, LOG_ENTRY_FORMAT.size) == (80, 136, 24, 128)
 
 
@@ -274,6 +281,22 @@ class File:
         """`config`: packed bytes. Returns the Result, whatever its status."""
         return self.ioctl(IOCTL_SET, None, config)
 
+    def set_atomic(self, config):
+        return self.ioctl(IOCTL_SET_ATOMIC, None, config)
+
+    def drops(self, count=64):
+        """The drop counters by number of the reason, at most `count`."""
+        result = self.ioctl(IOCTL_DROPS, None, bytes(8 + 8 * count)).check()
+        return list(struct.unpack_from(f"<{(result.information - 8) // 8}Q", result.out, 8))
+
+    def events_async(self, after, room=16):
+        return self.ioctl_async(IOCTL_EVENTS, struct.pack("<Q", after), bytes(EVENTS_FORMAT.size + room * EVENT_FORMAT.size))
+
+    def events(self, after, room=16):
+        """The events after that one, which there have to be."""
+        result = self.events_async(after, room).wait().check()
+        return Events(result.out[:result.information])
+
     def state(self, verb):
         """Sets DOWN or UP (returns the status), or returns the state for QUERY."""
         if verb == STATE_QUERY:
@@ -282,6 +305,17 @@ class File:
 
     def log_async(self):
         return self.ioctl_async(IOCTL_LOG, None, bytes(128))
+
+
+class Events:
+    """The answer to an EVENTS request: last, lost, and events as (sequence, timestamp, kind, value, public key, endpoint)."""
+
+    def __init__(self, data):
+        self.version, step, self.last, self.lost, count = EVENTS_FORMAT.unpack_from(data)
+        self.events = [EVENT_FORMAT.unpack_from(data, EVENTS_FORMAT.size + i * step) for i in range(count)]
+
+    def kinds(self):
+        return [(kind, value) for _, _, kind, value, _, _ in self.events]
 
 
 class Control:
