@@ -2,7 +2,7 @@
 #pragma once
 
 #include "flow.h"
-#include "wyrm/control.h"
+#include "wyrm/control_extensions.h"
 
 #define CONFIG_MAX_BYTES 32768
 

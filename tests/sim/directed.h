@@ -13,7 +13,7 @@ struct directed {
 
 /* Each ends with {NULL, NULL}. */
 extern const struct directed directed_timers[], directed_handshake[], directed_cookies[], directed_data[],
-    directed_life[], directed_attacks[];
+    directed_life[], directed_attacks[], directed_events[];
 
 #define LATENCY_NS (5 * NS_PER_MS)
 

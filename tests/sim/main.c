@@ -7,7 +7,8 @@
 #include <string.h>
 
 static const struct directed *const tables[] = {directed_timers, directed_handshake, directed_cookies,
-                                                directed_data,   directed_life,      directed_attacks};
+                                                directed_data,   directed_life,      directed_attacks,
+                                                directed_events};
 
 static const struct directed *find(const char *name)
 {

@@ -69,12 +69,14 @@ int32_t node_set(struct node *node, const struct config *config)
 {
     struct config copy = *config;
     uint64_t information = 0;
+    /* Every other time all or nothing: then a failure leaves no doubt. */
+    bool atomic = node->sets++ % 2 == 1;
     node->model_before = node->model;
     node->changing = true;
     if (sim->stall_ns)
         flow_expect_any(node->end); /* what was sent may not have reached the driver yet */
-    int32_t status =
-        sim->control(node->adapter, WYRM_IOCTL_SET, NULL, 0, copy.bytes, copy.length, &information);
+    int32_t status = sim->control(node->adapter, atomic ? WYRM_IOCTL_SET_ATOMIC : WYRM_IOCTL_SET, NULL, 0,
+                                  copy.bytes, copy.length, &information);
     if (status == STATUS_OK) {
         model_apply(&node->model, config);
         if (node->model.has_key)
@@ -84,8 +86,10 @@ int32_t node_set(struct node *node, const struct config *config)
         if (information != config->length)
             violation("control", "SET used %llu of %u bytes", (unsigned long long)information,
                       config->length);
-    } else {
+    } else if (!atomic) {
         node->uncertain = true;
+    } else if (information != 0) {
+        violation("control", "SET_ATOMIC failed and used %llu bytes", (unsigned long long)information);
     }
     node->changing = false;
     node->changed_ns = now_ns();

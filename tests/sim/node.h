@@ -18,6 +18,7 @@ struct node {
     uint16_t port;
     bool uncertain; /* a SET failed half-way: who gets what is not known */
     bool changing;  /* inside of a SET */
+    uint32_t sets;  /* so many there were */
     uint64_t changed_ns;
     struct model model, model_before;
     uint64_t packets_in, packets_in_unknown; /* handed up */
