@@ -15,6 +15,7 @@ struct node {
     uint8_t end;
     struct sim_adapter *adapter; /* NULL: does not exist now */
     bool up, paused;
+    uint64_t paused_ns; /* since when */
     uint16_t port;
     bool uncertain; /* a SET failed half-way: who gets what is not known */
     bool changing;  /* inside of a SET */

@@ -84,6 +84,7 @@ static void node_checks(void)
     node_packet(&node, packet, length);
     MUST_NOTICE("source-not-allowed");
     node.paused = true;
+    node.paused_ns = now_ns() - stalls_ns();
     length = flow_build(flow_in, packet, 100, 0);
     node_packet(&node, packet, length);
     MUST_NOTICE("received-while-paused");

@@ -411,6 +411,16 @@ static void test_changes(void)
 }
 
 /* A source that the peer's packets taught us is used while it exists there, and no longer. */
+/* A datagram of the same peer to `local` on another interface than before. */
+static bool source_learned(struct endpoint_cell *cell, const SOCKADDR_INET *remote,
+                           const SOCKADDR_INET *local, uint32_t ifindex)
+{
+    struct endpoint now;
+    bool moved = endpoint_learn(cell, remote, local, ifindex);
+    endpoint_read(cell, &now);
+    return !moved && now.local_ifindex == ifindex;
+}
+
 static void test_learned_source(void)
 {
     struct endpoint endpoint;
@@ -431,8 +441,9 @@ static void test_learned_source(void)
     CHECK(endpoint.local_ifindex == 2 &&
           endpoint.local.Ipv4.sin_addr.S_un.S_addr == here.Ipv4.sin_addr.S_un.S_addr);
 
-    CHECK(endpoint_learn(&peer.endpoint, &there, &here, 1)); /* the same address, on another interface */
-    CHECK(endpoint_learn(&peer.endpoint, &there, &here, 2));
+    /* The same address, on another interface: the source is another one, the peer has not moved. */
+    CHECK(source_learned(&peer.endpoint, &there, &here, 1));
+    CHECK(source_learned(&peer.endpoint, &there, &here, 2));
     /* The smaller metric of another default route does not take it away, a more specific route does, */
     route_add(there, 32, 1, 1, 0);
     CHECK(NT_SUCCESS(route_refresh(&peer)));
@@ -440,14 +451,14 @@ static void test_learned_source(void)
     CHECK(endpoint.local_ifindex == 1 &&
           endpoint.local.Ipv4.sin_addr.S_un.S_addr != here.Ipv4.sin_addr.S_un.S_addr);
     /* but not an address of a third interface, which is good on every way. */
-    CHECK(endpoint_learn(&peer.endpoint, &there, &here, 2));
+    CHECK(source_learned(&peer.endpoint, &there, &here, 2));
     addresses[0].InterfaceIndex = 3;
     CHECK(NT_SUCCESS(route_refresh(&peer)));
     endpoint_read(&peer.endpoint, &endpoint);
     CHECK(endpoint.local_ifindex == 1 &&
           endpoint.local.Ipv4.sin_addr.S_un.S_addr == here.Ipv4.sin_addr.S_un.S_addr);
 
-    CHECK(endpoint_learn(&peer.endpoint, &there, &here, 2));
+    CHECK(source_learned(&peer.endpoint, &there, &here, 2));
     addresses[0].InterfaceIndex = 1; /* it has moved */
     CHECK(NT_SUCCESS(route_refresh(&peer)));
     endpoint_read(&peer.endpoint, &endpoint);
