@@ -112,13 +112,13 @@ class Lab:
             raise LabError(f"{' '.join(command)}: status {done.returncode}: {(done.stderr or done.stdout).strip()}")
         return done
 
-    def start(self, command, namespace=None, log=None, environment=None):
+    def start(self, command, namespace=None, log=None, environment=None, pass_fds=()):
         """Starts in the background, ended by close().  Output goes to a file of the laboratory."""
         path = os.path.join(self.directory, log or f"process-{len(self.processes)}.log")
         with open(path, "ab") as output:
             process = subprocess.Popen(self._in(namespace, command), stdin=subprocess.DEVNULL, stdout=output,
                                        stderr=output, start_new_session=True,
-                                       env=dict(os.environ, **(environment or {})))
+                                       env=dict(os.environ, **(environment or {})), pass_fds=pass_fds)
         process.log_path = path
         self.processes.append(process)
         return process

@@ -6,6 +6,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from wine import PROGRAMS, ROOT, Wine  # noqa: E402  (also makes tests/lib known)
+from hosts import Hosts  # noqa: E402
 from netlab import NTHOST, DRIVER, SOCKETS, Lab, LabError, require  # noqa: E402
 from nthost_control import Control  # noqa: E402
 
@@ -64,6 +65,18 @@ def control_codes(lab, wine, results):
     host.stop(results)
 
 
+def software_devices(lab, wine, results):
+    """The stand-in of cfgmgr32.dll itself: devices as documented, faults, death of a program."""
+    hosts = Hosts(lab, lab.namespace("device"), os.path.join(lab.directory, "devices.sock"))
+    output, status = wine.run(os.path.join(PROGRAMS, "bridge_device.exe"), bridge=hosts)
+    results.program("software devices", output, status)
+    lab.wait_for(lambda: not hosts.devices, "the killed program's adapter to end", 30)
+    results.check(len(hosts.orphaned) == 1, "the killed program's adapter was ended")
+    results.check(hosts.statuses and not any(hosts.statuses), f"every nthost ({len(hosts.statuses)}) finds nothing left")
+    print("".join(hosts.failures), end="")
+    hosts.close()
+
+
 def main():
     results, lab, started = Results(), None, time.monotonic()
     try:
@@ -71,7 +84,7 @@ def main():
         lab = Lab()
         with Wine(lab.directory) as wine:
             print(f"prefix after {time.monotonic() - started:.1f} s")
-            for part in (control_codes,):
+            for part in (control_codes, software_devices):
                 part(lab, wine, results)
                 print(f"{part.__name__} after {time.monotonic() - started:.1f} s", flush=True)
     except LabError as error:

@@ -64,6 +64,8 @@ class Wine:
         self.windows = os.path.join(self.prefix, "drive_c", "windows")
         self.replace(os.path.join(PROGRAMS, "bridge_proxy.sys"),
                      os.path.join(self.windows, "system32", "drivers", "bridge_proxy.sys"))
+        # Chosen by the programs that ask for it (start); Wine takes its own for all others.
+        self.replace(os.path.join(PROGRAMS, "cfgmgr32.dll"), os.path.join(self.windows, "system32", "cfgmgr32.dll"))
         subprocess.run([WINESERVER, "-p"], env=self.environment, check=True, timeout=30)
 
     @staticmethod
@@ -74,12 +76,17 @@ class Wine:
             os.unlink(target)
         shutil.copy2(source, target)
 
-    def start(self, program, *arguments, variables=None):
-        """Starts a program; its output goes to a file (a pipe would stay open in Wine's own services)."""
+    def start(self, program, *arguments, bridge=None, variables=None):
+        """Starts a program; its output goes to a file (a pipe would stay open in Wine's own services).  `bridge`: the
+        Hosts (tests/windows/hosts.py) that its software devices lead to, by way of the native cfgmgr32.dll."""
         self.programs += 1
+        variables = dict(variables or {})
+        if bridge:
+            variables["WYRM_BRIDGE_SOCKET"] = bridge.path
+            variables["WINEDLLOVERRIDES"] = self.environment["WINEDLLOVERRIDES"] + ";cfgmgr32=n"
         path = os.path.join(self.directory, f"program-{self.programs}.log")
         with open(path, "wb") as output:
-            process = subprocess.Popen([WINE, program, *arguments], env=dict(self.environment, **(variables or {})),
+            process = subprocess.Popen([WINE, program, *arguments], env=dict(self.environment, **variables),
                                        stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
         process.log_path = path
         return process
@@ -96,8 +103,8 @@ class Wine:
         with open(process.log_path, encoding="utf-8", errors="replace", newline="") as file:
             return file.read().replace("\r", ""), status
 
-    def run(self, program, *arguments, timeout=60, variables=None):
-        return self.finish(self.start(program, *arguments, variables=variables), timeout)
+    def run(self, program, *arguments, timeout=60, bridge=None, variables=None):
+        return self.finish(self.start(program, *arguments, bridge=bridge, variables=variables), timeout)
 
     def close(self):
         subprocess.run([WINESERVER, "-k"], env=self.environment, check=False, timeout=30)

@@ -191,8 +191,14 @@ static NTSTATUS NTAPI dispatch_control(DEVICE_OBJECT *object, IRP *irp)
 {
     IO_STACK_LOCATION *stack = IoGetCurrentIrpStackLocation(irp);
 
-    return complete(irp, object == control_device ? control(irp)
-                                                  : proxy_file_control(stack->FileObject->FsContext, irp));
+    if (object == control_device) {
+        return complete(irp, control(irp));
+    }
+    /* Wine gives a program its handle whatever the driver says to IRP_MJ_CREATE. */
+    if (!stack->FileObject->FsContext) {
+        return complete(irp, STATUS_NO_SUCH_DEVICE);
+    }
+    return complete(irp, proxy_file_control(stack->FileObject->FsContext, irp));
 }
 
 static VOID NTAPI unload(DRIVER_OBJECT *driver)
