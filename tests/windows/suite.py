@@ -1,14 +1,18 @@
 """Suite 70-windows: programs under Wine against the bridge, the real driver in nthost (verify mode) behind it."""
 
+import base64
 import os
 import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from wine import PROGRAMS, ROOT, Wine  # noqa: E402  (also makes tests/lib known)
+from wine import PROGRAMS, Wine, windows_path  # noqa: E402  (also makes tests/lib known)
 from hosts import Hosts  # noqa: E402
-from netlab import NTHOST, DRIVER, SOCKETS, Lab, LabError, require  # noqa: E402
-from nthost_control import Control  # noqa: E402
+from netlab import DRIVER, NTHOST, SOCKETS, IperfServer, Lab, LabError, genkey, ping, require  # noqa: E402
+from netlab import Peer as WireGuard  # noqa: E402
+from nthost_control import Control, Interface, Peer  # noqa: E402
+
+CYCLES = 20
 
 
 class Results:
@@ -77,6 +81,67 @@ def software_devices(lab, wine, results):
     hosts.close()
 
 
+def dll(lab, wine, results):
+    """wyrm.dll: functions, errors, death of a program, several programs at once, a thousand adapters."""
+    program = os.path.join(PROGRAMS, "bridge_dll.exe")
+    wine.install_dll()
+    hosts = Hosts(lab, lab.namespace("dll"), os.path.join(lab.directory, "dll.sock"))
+    for name, arguments, timeout in (("DLL", (), 120), ("DLL faults", ("--faults",), 120)):
+        output, status = wine.run(program, *arguments, bridge=hosts, timeout=timeout)
+        results.program(name, output, status)
+    # At once: each has an adapter of its own, and both wait for the one lock.
+    started = time.monotonic()
+    running = [wine.start(program, "--cycles", str(CYCLES // 2), name, bridge=hosts) for name in ("Left", "Right")]
+    for process in running:
+        output, status = wine.finish(process, timeout=300)
+        results.program("DLL cycles", output, status)
+    print(f"{CYCLES} cycles in {time.monotonic() - started:.1f} s")
+    lab.wait_for(lambda: not hosts.devices, "the adapters to end", 30)
+    results.check(hosts.statuses and not any(hosts.statuses), f"every nthost ({len(hosts.statuses)}) finds nothing left")
+    results.check(len(hosts.orphaned) == 1, "only the killed program left an adapter behind")
+    print("".join(hosts.failures), end="")
+    hosts.close()
+
+
+def tunnel(lab, wine, results):
+    """A program with wyrm.dll has a tunnel to wireguard-go in another namespace: real packets, ping and TCP both ways."""
+    near, far = lab.namespace("near"), lab.namespace("far")
+    lab.link(near, far, ["10.71.0.1/24"], ["10.71.0.2/24"])
+    hosts = Hosts(lab, near, os.path.join(lab.directory, "tunnel.sock"))
+    other = WireGuard(lab, far, "wireguard-go", "g", ["10.72.0.2/24"])
+    private, public = genkey()
+    config, stop = os.path.join(lab.directory, "tunnel.config"), os.path.join(lab.directory, "stop")
+    with open(os.open(config, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        peer = Peer(base64.b64decode(other.public), endpoint=("10.71.0.2", other.port), allowed_ips=["10.72.0.2/32"])
+        file.write(Interface(base64.b64decode(private), other.port, [peer], replace_peers=True).pack())
+    other.setconf([{"public": public, "allowed": ["10.72.0.1/32"], "endpoint": f"10.71.0.1:{other.port}"}])
+    process = wine.start(os.path.join(PROGRAMS, "bridge_dll.exe"), "--tunnel", windows_path(config), windows_path(stop),
+                         bridge=hosts)
+    try:
+        lab.wait_for(lambda: "ok the tunnel is up" in lab.output_of(process), "the tunnel", 60, process)
+        name = hosts.adapter("wyrm").name
+        # What a Windows program does with IP Helper functions, which Wine lacks.
+        lab.command(["ip", "address", "add", "10.72.0.1/24", "dev", name], near)
+        lab.command(["ip", "link", "set", name, "mtu", "1420", "up"], near)
+        answers = ping(lab, near, "10.72.0.2", count=20, interval=0.05)
+        results.check(answers["received"] == answers["sent"] == 20, f"ping: {answers['received']} of {answers['sent']}")
+        server = IperfServer(lab, far, "10.72.0.2", 5371)
+        for reverse in (False, True):
+            rate = server.mbps(server.run(near, seconds=2, reverse=reverse))
+            results.check(rate > 1, f"iperf3 {'from' if reverse else 'to'} wireguard-go: {rate} Mbit/s")
+        lab.stop(server.process)
+    finally:
+        with open(stop, "wb"):
+            pass
+        output, status = wine.finish(process)
+        results.program("tunnel", output, status)
+    lab.wait_for(lambda: not hosts.devices, "the adapter to end", 30)
+    results.check(hosts.statuses == [0], "nthost finds nothing left")
+    print("".join(hosts.failures), end="")
+    hosts.close()
+    other.stop()
+
+
 def main():
     results, lab, started = Results(), None, time.monotonic()
     try:
@@ -84,7 +149,7 @@ def main():
         lab = Lab()
         with Wine(lab.directory) as wine:
             print(f"prefix after {time.monotonic() - started:.1f} s")
-            for part in (control_codes, software_devices):
+            for part in (dll, tunnel, control_codes, software_devices):
                 part(lab, wine, results)
                 print(f"{part.__name__} after {time.monotonic() - started:.1f} s", flush=True)
     except LabError as error:

@@ -3,6 +3,7 @@ wineserver.  Debian's package wine64; nothing of the user's own Wine is touched.
 
 import fcntl
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,11 @@ def environment(prefix):
     kept = {key: value for key, value in os.environ.items() if not key.startswith("WINE") and key != "DISPLAY"}
     return dict(kept, HOME=prefix, WINEPREFIX=prefix, WINEDEBUG=os.environ.get("WYRM_WINEDEBUG", "-all"),
                 WINEDLLOVERRIDES="winemenubuilder.exe=d;mscoree=;mshtml=")
+
+
+def windows_path(path):
+    """Wine shows the root directory as drive Z."""
+    return "Z:" + path.replace("/", "\\")
 
 
 def make_template():
@@ -63,10 +69,24 @@ class Wine:
         shutil.copytree(TEMPLATE, self.prefix, symlinks=True, copy_function=link_or_copy)
         self.windows = os.path.join(self.prefix, "drive_c", "windows")
         self.replace(os.path.join(PROGRAMS, "bridge_proxy.sys"),
-                     os.path.join(self.windows, "system32", "drivers", "bridge_proxy.sys"))
+                     os.path.join(self.windows, "system32", "drivers", "wyrm.sys"))
         # Chosen by the programs that ask for it (start); Wine takes its own for all others.
         self.replace(os.path.join(PROGRAMS, "cfgmgr32.dll"), os.path.join(self.windows, "system32", "cfgmgr32.dll"))
         subprocess.run([WINESERVER, "-p"], env=self.environment, check=True, timeout=30)
+
+    def install_dll(self, date="2026-01-02"):
+        """wyrm.dll with the driver's package of that date beside it, in C:\\wyrm.  The package's driver is the proxy."""
+        folder = os.path.join(self.prefix, "drive_c", "wyrm")
+        self.replace(os.path.join(BIN, "wyrm.dll"), os.path.join(folder, "wyrm.dll"))
+        self.replace(os.path.join(PROGRAMS, "bridge_proxy.sys"), os.path.join(folder, "wyrm.sys"))
+        make = [sys.executable, os.path.join(ROOT, "packaging", "make_inf.py"), "x64", "0.1.0", date]
+        inf = subprocess.run(make, check=True, capture_output=True, text=True, timeout=30).stdout
+        # Wine does not know models for certain versions of Windows.
+        inf = re.sub(r"NTamd64\.10\.0, NTamd64\.10\.0\.\.\.16299", "NTamd64", inf)
+        inf = inf.replace("[Models.NTamd64.10.0...16299]", "[Models.NTamd64]")
+        for name, content in (("wyrm.inf", inf), ("wyrm.cat", "")):  # Wine looks at no signature
+            with open(os.path.join(folder, name), "w", encoding="ascii", newline="\r\n") as file:
+                file.write(content)
 
     @staticmethod
     def replace(source, target):

@@ -42,16 +42,6 @@ void device_release(struct device *device)
     device->set = INVALID_HANDLE_VALUE;
 }
 
-static void set_dword(HKEY root, const wchar_t *path, const wchar_t *name, DWORD value)
-{
-    HKEY key;
-
-    if (RegCreateKeyExW(root, path, 0, NULL, 0, KEY_SET_VALUE, NULL, &key, NULL) == ERROR_SUCCESS) {
-        RegSetValueExW(key, name, 0, REG_DWORD, (const BYTE *)&value, sizeof(value));
-        RegCloseKey(key);
-    }
-}
-
 /* "SWD\Enumerator\{guid}" as in the names of interfaces: # for each backslash. */
 static void hashed(wchar_t *text, const wchar_t *instance)
 {
@@ -63,15 +53,28 @@ static void hashed(wchar_t *text, const wchar_t *instance)
     text[length] = 0;
 }
 
+/* An interface is enabled while its key has the volatile key Control with Linked = 1. */
 static void set_linked(const wchar_t *instance, bool linked)
 {
     wchar_t name[INSTANCE_UNITS], path[2 * INSTANCE_UNITS + 128];
+    DWORD value = 1;
+    HKEY key;
 
     hashed(name, instance);
     swprintf(path, ARRAYSIZE(path),
-             L"System\\CurrentControlSet\\Control\\DeviceClasses\\%ls\\##?#%ls#%ls\\#\\Control",
-             INTERFACE_NET, name, INTERFACE_NET);
-    set_dword(HKEY_LOCAL_MACHINE, path, L"Linked", linked);
+             L"System\\CurrentControlSet\\Control\\DeviceClasses\\%ls\\##?#%ls#%ls\\#%ls", INTERFACE_NET,
+             name, INTERFACE_NET, linked ? L"\\Control" : L"");
+    if ((linked ? RegCreateKeyExW(HKEY_LOCAL_MACHINE, path, 0, NULL, REG_OPTION_VOLATILE, KEY_SET_VALUE, NULL,
+                                  &key, NULL)
+                : RegOpenKeyExW(HKEY_LOCAL_MACHINE, path, 0, KEY_ALL_ACCESS, &key)) != ERROR_SUCCESS) {
+        return;
+    }
+    if (linked) {
+        RegSetValueExW(key, L"Linked", 0, REG_DWORD, (const BYTE *)&value, sizeof(value));
+    } else {
+        RegDeleteKeyW(key, L"Control");
+    }
+    RegCloseKey(key);
 }
 
 DWORD device_write_driver_key(struct device *device, const wchar_t *instance, ULONG luid_index)

@@ -20,9 +20,8 @@ BOOL WINAPI DllMain(HINSTANCE instance, DWORD reason, LPVOID reserved);
 BOOL WINAPI DllMain(HINSTANCE instance, DWORD reason, LPVOID reserved)
 {
     (void)instance;
-    (void)reason;
     (void)reserved;
-    return TRUE;
+    return reason != DLL_PROCESS_ATTACH || class_installer_hook();
 }
 
 CONFIGRET WINAPI CM_Get_DevNode_Status(ULONG *status, ULONG *problem, DEVINST node, ULONG flags)

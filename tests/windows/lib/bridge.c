@@ -3,7 +3,8 @@
 #include <stdio.h>
 #include <winsvc.h>
 
-#define SERVICE L"WyrmBridge"
+/* Named as the driver that it stands for, whose version it also has. */
+#define SERVICE L"Wyrm"
 
 bool bridge_start_driver(void)
 {
@@ -13,10 +14,9 @@ bool bridge_start_driver(void)
     if (!manager) {
         return false;
     }
-    service =
-        CreateServiceW(manager, SERVICE, SERVICE, SERVICE_ALL_ACCESS, SERVICE_KERNEL_DRIVER,
-                       SERVICE_DEMAND_START, SERVICE_ERROR_NORMAL,
-                       L"C:\\windows\\system32\\drivers\\bridge_proxy.sys", NULL, NULL, NULL, NULL, NULL);
+    service = CreateServiceW(manager, SERVICE, SERVICE, SERVICE_ALL_ACCESS, SERVICE_KERNEL_DRIVER,
+                             SERVICE_DEMAND_START, SERVICE_ERROR_NORMAL,
+                             L"C:\\windows\\system32\\drivers\\wyrm.sys", NULL, NULL, NULL, NULL, NULL);
     if (!service) {
         service = OpenServiceW(manager, SERVICE, SERVICE_ALL_ACCESS);
     }
