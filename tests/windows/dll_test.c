@@ -8,6 +8,8 @@
 #include "lib/report.h"
 #include "lib/wyrm_dll.h"
 
+/* Needs windows.h before it. */
+#include <psapi.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +21,7 @@ static const GUID first_guid = {0x11f2c8a0, 0x30b1, 0x4c61, {0x9d, 0x0a, 0x51, 0
 static const GUID held_guid = {0x11f2c8a0, 0x30b1, 0x4c61, {0x9d, 0x0a, 0x51, 0x6f, 0x25, 0x7b, 0x01, 0x02}};
 
 static struct wyrm_dll dll;
-static LONG lines, errors, prefixed;
+static LONG lines, errors, prefixed, installed, replaced;
 
 static VOID CALLBACK logger(WIREGUARD_LOGGER_LEVEL level, DWORD64 timestamp, LPCWSTR message)
 {
@@ -29,6 +31,8 @@ static VOID CALLBACK logger(WIREGUARD_LOGGER_LEVEL level, DWORD64 timestamp, LPC
     if (level == WIREGUARD_LOG_ERR) {
         InterlockedIncrement(&errors);
     }
+    installed += wcscmp(message, L"Installing the driver") == 0;
+    replaced += wcscmp(message, L"Replacing the driver by a newer one") == 0;
     while (*rest >= L'0' && *rest <= L'9') {
         rest++;
     }
@@ -286,20 +290,53 @@ static void check_faults(void)
     check(count_adapters(&first_guid).present == 0, "nothing is left of them");
 }
 
-static void check_driver(void)
+static void check_driver(const char *what)
 {
     WIREGUARD_ADAPTER_HANDLE adapter;
+    LONG installed_before = installed, replaced_before = replaced;
 
-    check(dll.delete_driver(), "WireGuardDeleteDriver");
     adapter = dll.create(L"Bridge one", L"Bridge", NULL);
-    check(adapter != NULL, "the driver is installed again");
+    check(adapter != NULL, "the driver is %s", what);
+    check(installed - installed_before == (strcmp(what, "installed") == 0), "installed: %ld",
+          installed - installed_before);
+    check(replaced - replaced_before == (strcmp(what, "replaced") == 0), "replaced: %ld",
+          replaced - replaced_before);
     dll.close(adapter);
+}
+
+static void check_delete_driver(void)
+{
+    WIREGUARD_ADAPTER_HANDLE adapter = dll.create(L"Bridge one", L"Bridge", NULL);
+
+    check(adapter && !dll.delete_driver(), "WireGuardDeleteDriver with an adapter: error %lu",
+          GetLastError());
+    dll.close(adapter);
+    check(dll.delete_driver(), "WireGuardDeleteDriver without one");
+    check(dll.delete_driver(), "and once more, though there is nothing to delete");
+}
+
+/* Wine does not count handles, but gives the lowest free one. */
+static DWORD lowest_free_handle(void)
+{
+    HANDLE handle = CreateEventW(NULL, FALSE, FALSE, NULL);
+
+    CloseHandle(handle);
+    return (DWORD)(ULONG_PTR)handle / 4;
+}
+
+static SIZE_T private_bytes(void)
+{
+    PROCESS_MEMORY_COUNTERS counters = {.cb = sizeof(counters)};
+
+    K32GetProcessMemoryInfo(GetCurrentProcess(), &counters, sizeof(counters));
+    return counters.PagefileUsage;
 }
 
 static void cycles(int count, const wchar_t *name)
 {
-    enum { WARM_UP = 3, SLACK = 8 };
-    DWORD handles = 0, after = 0, failed = 0;
+    enum { WARM_UP = 10, SLACK = 8, SLACK_BYTES = 1 << 20 };
+    DWORD handles = 0, failed = 0;
+    SIZE_T bytes = 0;
 
     for (int i = 0; i < WARM_UP + count; i++) {
         WIREGUARD_ADAPTER_HANDLE adapter = dll.create(name, L"Bridge", NULL);
@@ -311,13 +348,18 @@ static void cycles(int count, const wchar_t *name)
         dll.close(adapter);
         if (i == WARM_UP) {
             Sleep(500); /* the thread that looks for orphans */
-            GetProcessHandleCount(GetCurrentProcess(), &handles);
+            handles = lowest_free_handle();
+            bytes = private_bytes();
         }
     }
     Sleep(500);
-    GetProcessHandleCount(GetCurrentProcess(), &after);
     check(!failed, "%d adapters created and closed", count);
-    check(after <= handles + SLACK, "no handle is lost: %lu, then %lu", handles, after);
+    /* Wine 8 loses one itself: the key of SetupDiCreateDeviceInfoW with DICD_GENERATE_ID. */
+    check(lowest_free_handle() <= handles + (DWORD)count + SLACK, "no handle is lost: %lu, then %lu", handles,
+          lowest_free_handle());
+    check(private_bytes() <= bytes + SLACK_BYTES, "no memory is lost: %zu KB, then %zu", bytes >> 10,
+          private_bytes() >> 10);
+    printf("handles %lu, KB %zu to %zu\n", handles, bytes >> 10, private_bytes() >> 10);
 }
 
 static int hold(void)
@@ -382,12 +424,16 @@ int main(int argc, char **argv)
         dll.set_logger(NULL);
         swprintf(name, ARRAYSIZE(name), L"%hs", argv[3]);
         cycles(atoi(argv[2]), name);
+    } else if (argc == 3 && strcmp(argv[1], "--driver") == 0) {
+        check_driver(argv[2]);
     } else if (argc == 2 && strcmp(argv[1], "--faults") == 0) {
         check_faults();
     } else {
         check_adapter();
         check_death();
-        check_driver();
+        check_driver("kept");
+        check_delete_driver();
+        check_driver("installed");
     }
     dll.set_logger(NULL);
     check(wyrm_dll_unload(&dll), "the DLL unloads");

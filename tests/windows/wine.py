@@ -87,6 +87,9 @@ class Wine:
         for name, content in (("wyrm.inf", inf), ("wyrm.cat", "")):  # Wine looks at no signature
             with open(os.path.join(folder, name), "w", encoding="ascii", newline="\r\n") as file:
                 file.write(content)
+        # Wine installs a package under its own name when that is free, and does not uninstall it then; so it is not free.
+        with open(os.path.join(self.windows, "inf", "wyrm.inf"), "w", encoding="ascii") as file:
+            file.write('[Version]\r\nSignature="$Windows NT$"\r\n')
 
     @staticmethod
     def replace(source, target):
@@ -125,6 +128,20 @@ class Wine:
 
     def run(self, program, *arguments, timeout=60, bridge=None, variables=None):
         return self.finish(self.start(program, *arguments, bridge=bridge, variables=variables), timeout)
+
+    def sockets_of(self, program):
+        """Open sockets of all processes of this prefix that run the program."""
+        count, mark = 0, f"WINEPREFIX={self.prefix}\0".encode()
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{pid}/environ", "rb") as file, open(f"/proc/{pid}/cmdline", "rb") as command:
+                    if mark not in file.read() or program.encode() not in command.read():
+                        continue
+                for name in os.listdir(f"/proc/{pid}/fd"):
+                    count += os.readlink(f"/proc/{pid}/fd/{name}").startswith("socket:")
+            except OSError:
+                continue  # it has ended
+        return count
 
     def close(self):
         subprocess.run([WINESERVER, "-k"], env=self.environment, check=False, timeout=30)

@@ -1,14 +1,19 @@
-/* SetupDiSetClassInstallParamsW, which Wine's setupapi.dll has only as a stub that fails: so nothing that
- * removes a device as documented (parameters, then DIF_REMOVE) gets that far.  The stub is overwritten with a
- * jump to a function that takes the parameters of DIF_REMOVE; the removal itself Wine knows. */
+/* Functions of which Wine's setupapi.dll has a stub only; it is overwritten with a jump to ours.
+ *  - SetupDiSetClassInstallParamsW fails always, so nothing that removes a device as documented (parameters,
+ * then DIF_REMOVE) gets that far.  Ours takes the parameters of DIF_REMOVE; the removal itself Wine knows,
+ * but for some keys of the registry.
+ *  - SetupUninstallOEMInfW deletes nothing without SUOI_FORCEDELETE.  Ours does when no device is left. */
 #include "stand_in.h"
 
+#include <stdio.h>
 #include <string.h>
+#include <wchar.h>
+
+enum { JUMP_BYTES = 12 };
 
 static BOOL WINAPI set_class_install_params(HDEVINFO set, SP_DEVINFO_DATA *device,
                                             SP_CLASSINSTALL_HEADER *parameters, DWORD bytes)
 {
-    (void)set;
     if (!device || !parameters || parameters->cbSize != sizeof(*parameters)) {
         SetLastError(ERROR_INVALID_PARAMETER);
         return FALSE;
@@ -17,16 +22,44 @@ static BOOL WINAPI set_class_install_params(HDEVINFO set, SP_DEVINFO_DATA *devic
         SetLastError(ERROR_CALL_NOT_IMPLEMENTED);
         return FALSE;
     }
+    device_forget(set, device); /* nobody sets these parameters without removing the device at once */
     return TRUE;
 }
 
-bool class_installer_hook(void)
+/* Software devices, present or not. */
+static bool any_device(void)
+{
+    HDEVINFO set = SetupDiGetClassDevsW(NULL, L"SWD", NULL, DIGCF_ALLCLASSES);
+    SP_DEVINFO_DATA data = {.cbSize = sizeof(data)};
+    bool found = SetupDiEnumDeviceInfo(set, 0, &data);
+
+    SetupDiDestroyDeviceInfoList(set);
+    return found;
+}
+
+static BOOL WINAPI uninstall_inf(const wchar_t *name, DWORD flags, void *reserved)
+{
+    wchar_t windows[MAX_PATH], path[2 * MAX_PATH];
+
+    (void)reserved;
+    if (!name || wcschr(name, L'\\') || _wcsnicmp(name, L"oem", 3) != 0) {
+        SetLastError(ERROR_NOT_AN_INSTALLED_OEM_INF);
+        return FALSE;
+    }
+    if (!(flags & SUOI_FORCEDELETE) && any_device()) {
+        SetLastError(ERROR_INF_IN_USE_BY_DEVICES);
+        return FALSE;
+    }
+    GetWindowsDirectoryW(windows, MAX_PATH);
+    swprintf(path, ARRAYSIZE(path), L"%ls\\inf\\%ls", windows, name);
+    return DeleteFileW(path);
+}
+
+static bool overwrite(const char *name, const void *target)
 {
     /* movabs rax, address; jmp rax */
-    BYTE jump[12] = {0x48, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xe0};
-    void *stub = (void *)GetProcAddress(GetModuleHandleW(L"setupapi.dll"), "SetupDiSetClassInstallParamsW");
-    BOOL(WINAPI * target)(HDEVINFO, SP_DEVINFO_DATA *, SP_CLASSINSTALL_HEADER *, DWORD) =
-        set_class_install_params;
+    BYTE jump[JUMP_BYTES] = {0x48, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xe0};
+    void *stub = (void *)GetProcAddress(GetModuleHandleW(L"setupapi.dll"), name);
     DWORD protection;
 
     if (!stub || !VirtualProtect(stub, sizeof(jump), PAGE_EXECUTE_READWRITE, &protection)) {
@@ -35,4 +68,10 @@ bool class_installer_hook(void)
     memcpy(jump + 2, &target, sizeof(target));
     memcpy(stub, jump, sizeof(jump));
     return VirtualProtect(stub, sizeof(jump), protection, &protection);
+}
+
+bool class_installer_hook(void)
+{
+    return overwrite("SetupDiSetClassInstallParamsW", (const void *)set_class_install_params) &&
+           overwrite("SetupUninstallOEMInfW", (const void *)uninstall_inf);
 }

@@ -136,3 +136,17 @@ void device_disable_interface(const wchar_t *instance)
     set_linked(instance, false);
     bridge_tell(PROXY_IOCTL_REMOVE, link, NULL, NULL);
 }
+
+void device_forget(HDEVINFO set, SP_DEVINFO_DATA *data)
+{
+    wchar_t instance[INSTANCE_UNITS], name[INSTANCE_UNITS], path[2 * INSTANCE_UNITS + 128];
+
+    if (SetupDiGetDeviceInstanceIdW(set, data, instance, ARRAYSIZE(instance), NULL)) {
+        hashed(name, instance);
+        swprintf(path, ARRAYSIZE(path),
+                 L"System\\CurrentControlSet\\Control\\DeviceClasses\\%ls\\##?#%ls#%ls", INTERFACE_NET, name,
+                 INTERFACE_NET);
+        RegDeleteTreeW(HKEY_LOCAL_MACHINE, path);
+    }
+    SetupDiDeleteDevRegKey(set, data, DICS_FLAG_GLOBAL, 0, DIREG_DRV);
+}

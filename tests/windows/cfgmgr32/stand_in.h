@@ -44,6 +44,8 @@ DWORD device_write_driver_key(struct device *device, const wchar_t *instance, UL
 /* Enables the NET interface; the proxy leads it to `socket`. */
 DWORD device_enable_interface(struct device *device, const wchar_t *instance, const char *socket);
 void device_disable_interface(const wchar_t *instance);
+/* Removes what Wine's DIF_REMOVE leaves behind: the interface's key and the driver key. */
+void device_forget(HDEVINFO set, SP_DEVINFO_DATA *data);
 
 /* ---- class_installer.c ---- */
 /* Replaces what is missing in Wine's setupapi.dll, for the whole process. */
