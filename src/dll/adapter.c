@@ -114,6 +114,18 @@ WIREGUARD_ADAPTER_HANDLE WINAPI WireGuardOpenAdapter(LPCWSTR Name)
     return adapter;
 }
 
+/* What Windows remembers of the device that this handle owned.  Left to orphans_remove_later() it would stay
+ * as long as other processes keep the lock busy.  The caller holds the lock. */
+static void remove_own_device(const wchar_t *instance_id)
+{
+    struct device device;
+    if (!device_find(&device, instance_id))
+        return;
+    if (optional()->CM_Get_DevNode_Status && !device_status(&device).present)
+        device_remove(&device);
+    SetupDiDestroyDeviceInfoList(device.set);
+}
+
 VOID WINAPI WireGuardCloseAdapter(WIREGUARD_ADAPTER_HANDLE Adapter)
 {
     struct machine_lock lock;
@@ -125,8 +137,10 @@ VOID WINAPI WireGuardCloseAdapter(WIREGUARD_ADAPTER_HANDLE Adapter)
         /* Removal goes on without the lock: a process that hangs must not keep an adapter alive. */
         bool locked = machine_lock_take(&lock, LOCK_WAIT_MS);
         optional()->SwDeviceClose(Adapter->software_device);
-        if (locked)
+        if (locked) {
+            remove_own_device(Adapter->instance_id);
             machine_lock_release(&lock);
+        }
     }
     adapter_free(Adapter);
     orphans_remove_later();
