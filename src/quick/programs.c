@@ -98,7 +98,12 @@ int spawn_shell(const char *command)
 {
     const char *argv[] = {"sh", "-c", command, NULL};
     pid_t pid;
-    int error = posix_spawn(&pid, "/bin/sh", NULL, NULL, (char *const *)argv, environ);
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    if (say_is_heard())
+        posix_spawn_file_actions_adddup2(&actions, 2, 1);
+    int error = posix_spawn(&pid, "/bin/sh", &actions, NULL, (char *const *)argv, environ);
+    posix_spawn_file_actions_destroy(&actions);
     if (error) {
         say("cannot run /bin/sh: %s", strerror(error));
         return 127;

@@ -11,7 +11,8 @@
  * stderr; `quiet` throws its error output away.  Returns the exit status, 128 + signal, or 127 when it cannot
  * be run. */
 int spawn_run(const char *const *argv, const char *input, char *output, size_t output_size, bool quiet);
-/* `sh -c command`, with stdin, stdout and stderr of this program. Returns like spawn_run(). */
+/* `sh -c command`, with stdin, stdout and stderr of this program; while say_as() has a listener, standard
+ * output is its caller's alone and that of the command goes to stderr.  Returns like spawn_run(). */
 int spawn_shell(const char *command);
 /* Whether PATH has this program. */
 bool spawn_exists(const char *program);

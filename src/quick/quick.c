@@ -133,6 +133,20 @@ static bool hooks_recorded_run(const struct state *state, const char *word)
     return done;
 }
 
+/* A further Ctrl-C must not stop what undoes, nor the programs that it runs, which inherit this. */
+static void interrupts_ignore(void)
+{
+    struct sigaction action = {.sa_handler = SIG_IGN};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
+}
+
+static void say_busy(const char *name)
+{
+    say("%s: another process is making or undoing this tunnel: wait for it", name);
+}
+
 /* Undoes all that the state records, and forgets it. */
 static bool undo(struct state *state)
 {
@@ -195,25 +209,33 @@ static bool configure(struct tunnel *tunnel)
            network_add_routes(tunnel->name, tunnel->config, tunnel->mark, &tunnel->state);
 }
 
-/* An engine that went to the background is known only by its interface. */
+/* What an `up` left that was killed half-way is not up, though its engine runs.  An engine that went to the
+ * background is known only by its interface. */
+static bool state_is_up(const struct state *state)
+{
+    return state_find(state, "configured") && (state_process(state) || if_nametoindex(state->name));
+}
+
 static bool is_up(const char *name)
 {
     struct state state;
     if (state_load(name, &state))
         return false;
-    bool up = state_process(&state) || (state_find(&state, "configured") && if_nametoindex(name));
+    bool up = state_is_up(&state);
     state_free(&state);
     return up;
 }
 
-/* A state whose daemon is gone (a crash, a reboot without it) is cleaned up; a living one is refused. */
+/* A state whose daemon is gone (a crash, a reboot without it) or whose `up` never came to its end is cleaned
+ * up; a living one is refused. */
 static bool state_claim(struct tunnel *tunnel)
 {
     int result = state_create(tunnel->name, &tunnel->state);
     if (result == -EEXIST) {
         struct state old;
-        if (state_load(tunnel->name, &old) == 0) {
-            if (is_up(tunnel->name)) {
+        result = state_take(tunnel->name, &old);
+        if (result == 0) {
+            if (state_is_up(&old)) {
                 say("%s is up already: `%s down %s` first", tunnel->name, say_program(), tunnel->name);
                 state_free(&old);
                 return false;
@@ -222,9 +244,12 @@ static bool state_claim(struct tunnel *tunnel)
             undo(&old);
             state_free(&old);
         }
-        result = state_create(tunnel->name, &tunnel->state);
+        if (result == 0 || result == -ENOENT)
+            result = state_create(tunnel->name, &tunnel->state);
     }
-    if (result)
+    if (result == -EBUSY || result == -EEXIST)
+        say_busy(tunnel->name);
+    else if (result)
         say("%s: the state cannot be written to " STATE_DIRECTORY ": %s", tunnel->name, strerror(-result));
     return !result;
 }
@@ -250,6 +275,7 @@ static enum quick_result up(struct tunnel *tunnel)
         !interrupted)
         return QUICK_DONE;
     say("%s: %sundoing what was done", tunnel->name, interrupted ? "interrupted, " : "");
+    interrupts_ignore();
     undo(&tunnel->state);
     return QUICK_FAILED;
 }
@@ -284,6 +310,7 @@ enum quick_result quick_up(const struct quick_options *options, const char *oper
     char error[512];
     enum quick_result result = QUICK_FAILED;
     tunnel.options = options;
+    tunnel.state.fd = -1;
     if (!tunnel_name(operand, tunnel.path, sizeof tunnel.path, tunnel.name, sizeof tunnel.name))
         return QUICK_USAGE;
     memcpy(name, tunnel.name, NAME_BYTES);
@@ -339,12 +366,14 @@ enum quick_result quick_down(const struct quick_options *options, const char *op
         say("this needs root: run it with sudo");
         return QUICK_NOT_PERMITTED;
     }
-    int result = state_load(name, &state);
+    int result = state_take(name, &state);
     if (result == -ENOENT && options->idempotent)
         return QUICK_DONE;
     if (result) {
         if (result == -ENOENT)
             say("%s is not up (`nthost list` shows what is)", name);
+        else if (result == -EBUSY)
+            say_busy(name);
         else
             say("%s: its state cannot be read: %s", name, strerror(-result));
         return QUICK_FAILED;

@@ -20,6 +20,11 @@ const char *say_program(void)
     return speaker;
 }
 
+bool say_is_heard(void)
+{
+    return listens != NULL;
+}
+
 void say(const char *format, ...)
 {
     char line[LINE_BYTES];

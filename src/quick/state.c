@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -50,9 +51,26 @@ static int state_open(const char *name, int flags, struct state *state)
     return result;
 }
 
+/* One process at a time works on a tunnel.  Who had the lock before may have removed the file meanwhile. */
+static int lock(const struct state *state)
+{
+    struct stat status;
+    if (flock(state->fd, LOCK_EX | LOCK_NB) < 0)
+        return errno == EWOULDBLOCK ? -EBUSY : -errno;
+    if (fstat(state->fd, &status) < 0)
+        return -errno;
+    return status.st_nlink ? 0 : -ENOENT;
+}
+
 int state_create(const char *name, struct state *state)
 {
-    return state_open(name, O_WRONLY | O_CREAT | O_EXCL | O_APPEND, state);
+    int result = state_open(name, O_WRONLY | O_CREAT | O_EXCL | O_APPEND, state);
+    if (result)
+        return result;
+    result = lock(state);
+    if (result)
+        state_free(state);
+    return result == -ENOENT ? -EBUSY : result;
 }
 
 static int remember(struct state *state, const char *word, const char *rest)
@@ -71,18 +89,10 @@ static int remember(struct state *state, const char *word, const char *rest)
     return 0;
 }
 
-int state_load(const char *name, struct state *state)
+static int read_lines(struct state *state, FILE *file)
 {
-    int result = state_open(name, O_RDONLY, state);
-    if (result)
-        return result;
-    FILE *file = fdopen(state->fd, "r");
-    if (!file) {
-        result = -errno;
-        state_free(state);
-        return result;
-    }
     char *line = NULL;
+    int result = 0;
     size_t size = 0;
     ssize_t length;
     while (!result && (length = getline(&line, &size, file)) > 0) {
@@ -97,16 +107,49 @@ int state_load(const char *name, struct state *state)
     if (line)
         explicit_bzero(line, size);
     free(line);
-    fclose(file);
-    state->fd = -1;
-    if (result)
-        state_free(state);
     return result;
+}
+
+static int load(const char *name, struct state *state, bool to_work_on)
+{
+    int result = state_open(name, O_RDONLY, state);
+    if (result)
+        return result;
+    if (to_work_on)
+        result = lock(state);
+    /* The lock stays with the first descriptor. */
+    int fd = result ? -1 : fcntl(state->fd, F_DUPFD_CLOEXEC, 0);
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
+    if (!result)
+        result = file ? read_lines(state, file) : -errno;
+    if (file)
+        fclose(file);
+    else if (fd >= 0)
+        close(fd);
+    if (result) {
+        state_free(state);
+    } else if (!to_work_on) {
+        close(state->fd);
+        state->fd = -1;
+    }
+    return result;
+}
+
+int state_load(const char *name, struct state *state)
+{
+    return load(name, state, false);
+}
+
+int state_take(const char *name, struct state *state)
+{
+    return load(name, state, true);
 }
 
 int state_add(struct state *state, const char *word, const char *rest)
 {
     char *line;
+    if (strchr(rest, '\n'))
+        return -EINVAL;
     int length = asprintf(&line, "%s\t%s\n", word, rest), result = 0;
     if (length < 0)
         return -ENOMEM;

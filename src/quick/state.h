@@ -16,16 +16,20 @@ struct state_line {
 struct state {
     char name[16];
     char *path;
-    int fd; /* open for appending while `up` runs, else -1 */
+    int fd; /* open and locked while `up` or `down` runs, else -1 */
     struct state_line *lines;
     size_t count;
 };
 
-/* Starts a new state of a tunnel.  0; -EEXIST: there is one already; or another negative errno. */
+/* Starts a new state of a tunnel.  0; -EEXIST: there is one already; or another negative errno.  It is locked
+ * against state_take() of other processes until state_free() or the end of this process. */
 int state_create(const char *name, struct state *state);
+/* Reads a state to undo it, and locks it as state_create() does.  As state_load(), or -EBUSY: another process
+ * is at work on it. */
+int state_take(const char *name, struct state *state);
 /* Reads a state. 0 or a negative errno (-ENOENT: there is none). */
 int state_load(const char *name, struct state *state);
-/* Adds a line (to the file first). `word` and `rest` have no newline. 0 or a negative errno. */
+/* Adds a line (to the file first). 0 or a negative errno (-EINVAL: a line cannot hold a newline). */
 int state_add(struct state *state, const char *word, const char *rest);
 /* Adds "undo" with an argument vector (no element has a tab or newline): a command for state_undo(). */
 int state_add_undo(struct state *state, const char *const *argv);

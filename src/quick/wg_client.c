@@ -11,19 +11,21 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #define DEFAULT_DIRECTORY "/var/run/wireguard"
-#define RESOLVE_ATTEMPTS  6 /* one second apart */
+#define RESOLVE_ATTEMPTS  6  /* one second apart */
+#define PATIENCE_S        60 /* for an engine that takes in thousands of peers */
 
 static bool send_all(int fd, const uint8_t *data, size_t length)
 {
     for (size_t at = 0; at < length;) {
         ssize_t put = send(fd, data + at, length - at, MSG_NOSIGNAL);
-        if (put < 0 && errno != EINTR)
+        if (put < 0)
             return false;
-        at += put > 0 ? (size_t)put : 0;
+        at += (size_t)put;
     }
     return true;
 }
@@ -63,30 +65,34 @@ union endpoint_address *endpoints_resolve(const struct config *config, char *err
 
 /* ---- the conversation ---- */
 
-/* Sends `request` and collects the answer up to its empty line. 0 or -1 with `error`. */
+/* Sends `request` and collects the answer up to its empty line. 0 or -1 with `error`.  A signal ends it: the
+ * user wants to have done with an engine that does not answer. */
 static int converse(const char *directory, const char *name, const struct secure_buffer *request,
                     struct secure_buffer *answer, char *error, size_t error_size)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct timeval patience = {.tv_sec = PATIENCE_S};
     int result = -1;
     snprintf(address.sun_path, sizeof address.sun_path, "%s/%s.sock",
              directory ? directory : DEFAULT_DIRECTORY, name);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0) {
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) < 0 ||
+        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) < 0 ||
+        connect(fd, (struct sockaddr *)&address, sizeof address) < 0) {
         snprintf(error, error_size, "%s cannot be reached: %s", address.sun_path, strerror(errno));
         goto leave;
     }
-    snprintf(error, error_size, "%s: the connection broke", address.sun_path);
     if (!send_all(fd, (const uint8_t *)request->data, request->length))
-        goto leave;
+        goto broken;
     while (answer->length < 2 || memcmp(answer->data + answer->length - 2, "\n\n", 2) != 0) {
+        errno = ENOMEM;
         if (!secure_buffer_reserve(answer, 65536))
-            goto leave;
+            goto broken;
         ssize_t got = read(fd, answer->data + answer->length, 65536);
-        if (got < 0 && errno == EINTR)
-            continue;
+        if (got == 0)
+            errno = EPIPE;
         if (got <= 0)
-            goto leave;
+            goto broken;
         answer->length += (size_t)got;
     }
     answer->data[--answer->length] = 0; /* a string now, without the empty line */
@@ -103,6 +109,12 @@ static int converse(const char *directory, const char *name, const struct secure
     else
         snprintf(error, error_size, "the driver refused the configuration: %s (errno %d)", strerror(number),
                  number);
+    goto leave;
+broken:
+    if (errno == EAGAIN)
+        snprintf(error, error_size, "%s does not answer within %d s", address.sun_path, PATIENCE_S);
+    else
+        snprintf(error, error_size, "%s: the connection broke: %s", address.sun_path, strerror(errno));
 leave:
     if (fd >= 0)
         close(fd);

@@ -4,9 +4,11 @@
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from netlab import ROOT, Tests, genkey  # noqa: E402
@@ -117,6 +119,106 @@ def refusals(tests, folder, base, before):
         tests.check(result.returncode == status and text in result.stderr, f"{words}: {result.returncode} {result.stderr}")
 
 
+# Makes the interface and its socket, takes what is said to it, and never answers; ends a while after it was told to.
+MUTE_ENGINE = """import fcntl, os, signal, socket, struct, sys, time
+path, ended = f"/var/run/wireguard/{sys.argv[2]}.sock", sys.argv[1]
+tun = os.open("/dev/net/tun", os.O_RDWR)
+fcntl.ioctl(tun, 0x400454CA, struct.pack("16sH22x", sys.argv[2].encode(), 0x1001))
+def end(*_):
+    time.sleep(2)
+    os.unlink(path)
+    open(ended, "w").close()
+    os._exit(0)
+signal.signal(signal.SIGTERM, end)
+os.makedirs(os.path.dirname(path), exist_ok=True)
+server = socket.socket(socket.AF_UNIX)
+server.bind(path)
+server.listen(5)
+kept = []
+while True:
+    kept.append(server.accept()[0])
+    if kept[-1].recv(1):
+        open(ended + ".asked", "w").close()
+"""
+
+
+def start(*words):
+    return subprocess.Popen(["ip", "netns", "exec", SPACE, WYRM, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process):
+    try:
+        out, error = process.communicate(timeout=40)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        out, error = process.communicate()
+        return "it does not end", out, error
+    return process.returncode, out, error
+
+
+def wait_for(path):
+    deadline = time.monotonic() + 30
+    while not os.path.exists(path) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return os.path.exists(path)
+
+
+def interrupted(tests, folder, base, before):
+    """Ctrl-C while an engine does not answer, and once more while it is undone."""
+    script, ended = os.path.join(folder, "mute.py"), os.path.join(folder, "ended")
+    with open(script, "w", encoding="ascii") as out:
+        out.write(MUTE_ENGINE)
+    up = start("up", write(folder, base), "--engine", f"/usr/bin/python3 {script} {ended}")
+    tests.check(wait_for(ended + ".asked"), "interrupted: the engine is asked")
+    up.send_signal(signal.SIGINT)
+    time.sleep(1)
+    up.send_signal(signal.SIGINT)
+    status, _, error = finish(up)
+    tests.check(status == 1 and "interrupted, undoing" in error, f"interrupted: {status} {error}")
+    tests.check(os.path.exists(ended) and "is killed" not in error, f"interrupted twice: what is undone is done in peace: {error}")
+    tests.equal(network(), before, "interrupted: all is undone")
+    tests.equal(run(WYRM, "down", NAME).returncode, 0, "interrupted: nothing is left for down")
+
+
+def at_once(tests, folder, base, before):
+    """A second up and a down while the first is at work leave it alone; what a killed one began is cleaned up."""
+    pipe, begun = os.path.join(folder, "pipe"), os.path.join(folder, "begun")
+    os.mkfifo(pipe)
+    blocked = base.replace("[Peer]", f"PreUp = touch {begun}; cat {pipe}\n[Peer]")
+    for kill in (False, True):
+        first = start("up", write(folder, blocked))
+        tests.check(wait_for(begun), "at once: the first is at work")
+        os.unlink(begun)
+        if kill:
+            first.kill()
+        else:
+            for words in (("up", write(folder, base)), ("down", NAME)):
+                done = run(WYRM, *words)
+                tests.check(done.returncode == 1 and "another process" in done.stderr, f"at once: {words[0]}: {done.returncode} {done.stderr}")
+        with open(pipe, "w", encoding="ascii"):
+            pass
+        status, _, error = finish(first)
+        if kill:
+            status, error = (lambda done: (done.returncode, done.stderr))(run(WYRM, "up", write(folder, base)))
+        tests.equal(status, 0, f"at once: killed {kill}: up: {error}")
+        tests.check("10.98.0.1/24" in run("ip", "addr", "show", "dev", NAME).stdout, f"at once: killed {kill}: address")
+        tests.equal(run(WYRM, "down", NAME).returncode, 0, f"at once: killed {kill}: down")
+        tests.equal(network(), before, f"at once: killed {kill}: down leaves nothing behind")
+
+
+def oddities(tests, folder, base, before):
+    path = write(folder, base.replace("[Peer]", "PreUp = echo noise\n[Peer]"))
+    done = run(WYRM, "up", path, "--json")
+    tests.equal((done.returncode, done.stdout), (0, f'{{"interface":"{NAME}","applied":true}}\n'), "up --json: hooks print elsewhere")
+    tests.check("noise" in done.stderr, f"up --json: what hooks print is not lost: {done.stderr}")
+    run(WYRM, "down", NAME)
+    strange = os.path.join(folder, "a\nundo\tfalse\n")
+    os.mkdir(strange)
+    done = run(WYRM, "up", write(strange, base))
+    tests.check(done.returncode == 1 and "state cannot be written" in done.stderr, f"a line end in a path: {done.returncode} {done.stderr}")
+    tests.equal(network(), before, "oddities: nothing is left")
+
+
 def main():
     tests = Tests()
     subprocess.run(["ip", "netns", "add", SPACE], check=True)
@@ -131,6 +233,9 @@ def main():
             for options in ([], ["--engine", ENGINE]):
                 life(tests, path, note, before, options)
             refusals(tests, folder, base, before)
+            interrupted(tests, folder, base, before)
+            at_once(tests, folder, base, before)
+            oddities(tests, folder, base, before)
     finally:
         run(WYRM, "down", NAME)
         subprocess.run(["ip", "netns", "del", SPACE], check=False)
