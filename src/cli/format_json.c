@@ -3,17 +3,44 @@
 
 #include <stdio.h>
 
+/* Bytes of the UTF-8 sequence that begins here (RFC 3629, section 4); 0: none does.  Ends at a zero byte. */
+static unsigned utf8_length(const unsigned char *at)
+{
+    /* The least and the greatest second byte keep out long forms, surrogates, and what is beyond U+10FFFF. */
+    unsigned char least = at[0] == 0xE0   ? 0xA0
+                          : at[0] == 0xF0 ? 0x90
+                                          : 0x80,
+                  greatest = at[0] == 0xED   ? 0x9F
+                             : at[0] == 0xF4 ? 0x8F
+                                             : 0xBF;
+    unsigned length = at[0] < 0x80                     ? 1
+                      : at[0] >= 0xC2 && at[0] <= 0xDF ? 2
+                      : at[0] >= 0xE0 && at[0] <= 0xEF ? 3
+                      : at[0] >= 0xF0 && at[0] <= 0xF4 ? 4
+                                                       : 0;
+    if (length > 1 && (at[1] < least || at[1] > greatest))
+        return 0;
+    for (unsigned i = 2; i < length; i++)
+        if ((at[i] & 0xC0) != 0x80)
+            return 0;
+    return length;
+}
+
 void format_json_string(struct output *output, const char *text)
 {
     output_text(output, "\"");
-    for (; *text; text++) {
+    while (*text) {
         unsigned char c = (unsigned char)*text;
+        unsigned length = utf8_length((const unsigned char *)text);
         if (c == '"' || c == '\\')
             output_text(output, "\\%c", c);
         else if (c < 0x20 || c == 0x7F)
             output_text(output, "\\u%04x", c);
+        else if (!length) /* of a name, or of a message cut within a character: JSON must be UTF-8 */
+            output_text(output, "\\ufffd");
         else
-            output_text(output, "%c", c);
+            output_text(output, "%.*s", (int)length, text);
+        text += length ? length : 1;
     }
     output_text(output, "\"");
 }

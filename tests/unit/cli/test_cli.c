@@ -249,6 +249,13 @@ static void test_texts(void)
     bool empty;
     format_json_string(&output, "a\"b\\c\n\x7F");
     expect(&output, "\"a\\\"b\\\\c\\u000a\\u007f\"");
+    format_json_string(&output, "\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80");
+    expect(&output, "\"\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80\"");
+    /* Not UTF-8: alone, cut, too long a form, a surrogate, beyond the last character. */
+    format_json_string(&output, "\xFFx\x80\xC3");
+    expect(&output, "\"\\ufffdx\\ufffd\\ufffd\"");
+    format_json_string(&output, "\xC0\xAF\xED\xA0\x80\xF4\x90\x80\x80");
+    expect(&output, "\"\\ufffd\\ufffd\\ufffd\\ufffd\\ufffd\\ufffd\\ufffd\\ufffd\\ufffd\"");
     CHECK(endpoint_parse("1.2.3.4:65535", &endpoint) && endpoint.family == 4 && endpoint.port == 65535);
     CHECK(!endpoint_parse("1.2.3.4", &endpoint) && !endpoint_parse("a.b:5", &endpoint) &&
           !endpoint_parse("[1.2.3.4]:5", &endpoint));
