@@ -20,6 +20,9 @@ BOOL WINAPI DllMain(HINSTANCE instance, DWORD reason, LPVOID reserved)
         this_module = instance;
         DisableThreadLibraryCalls(instance);
     }
+    /* At the end of the process the system closes everything itself. */
+    if (reason == DLL_PROCESS_DETACH && !reserved)
+        machine_lock_forget();
     return TRUE;
 }
 

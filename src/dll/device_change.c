@@ -13,7 +13,7 @@ bool pnputil(const wchar_t *command, const wchar_t *object, const wchar_t *optio
 {
     enum { LIMIT_MS = 60000 };
     wchar_t windows[MAX_PATH], program[MAX_PATH + 40], line[2 * MAX_PATH + 200];
-    UINT length = GetWindowsDirectoryW(windows, MAX_PATH);
+    UINT length = GetSystemWindowsDirectoryW(windows, MAX_PATH);
     if (!length || length >= MAX_PATH)
         return log_failure(ERROR_PATH_NOT_FOUND, L"Cannot find the Windows folder");
     /* Sysnative: System32 as the machine's own architecture sees it; emulated x64 on arm64 sees that one

@@ -42,7 +42,7 @@ static bool make_folder(struct driver_files *files)
     SECURITY_ATTRIBUTES attributes = {.nLength = sizeof(attributes)};
     wchar_t windows[MAX_PATH];
     DWORD64 random[4];
-    UINT length = GetWindowsDirectoryW(windows, MAX_PATH);
+    UINT length = GetSystemWindowsDirectoryW(windows, MAX_PATH);
     if (!length || length >= MAX_PATH || !SystemFunction036(random, sizeof(random)) ||
         !ConvertStringSecurityDescriptorToSecurityDescriptorW(L"O:BAD:PAI(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)",
                                                               SDDL_REVISION_1,

@@ -40,7 +40,7 @@ static HANDLE open_or_create_namespace(SECURITY_ATTRIBUTES *attributes)
     return result;
 }
 
-/* The namespace stays open for the life of the process. */
+/* The namespace stays open as long as the DLL is loaded. */
 static bool enter_namespace(SECURITY_ATTRIBUTES *attributes)
 {
     const struct optional_functions *system = optional();
@@ -48,7 +48,7 @@ static bool enter_namespace(SECURITY_ATTRIBUTES *attributes)
     if (!namespace && !namespace_missing) {
         namespace_missing = !system->CreateBoundaryDescriptorW || !system->DeleteBoundaryDescriptor ||
                             !system->AddSIDToBoundaryDescriptor || !system->CreatePrivateNamespaceW ||
-                            !system->OpenPrivateNamespaceW;
+                            !system->OpenPrivateNamespaceW || !system->ClosePrivateNamespace;
         if (namespace_missing)
             log_line(WIREGUARD_LOG_WARN,
                      L"This system has no private namespaces: the device lock is a global mutex");
@@ -58,6 +58,13 @@ static bool enter_namespace(SECURITY_ATTRIBUTES *attributes)
     bool entered = namespace || namespace_missing;
     ReleaseSRWLockExclusive(&open_lock);
     return entered;
+}
+
+void machine_lock_forget(void)
+{
+    if (namespace)
+        optional()->ClosePrivateNamespace(namespace, 0);
+    namespace = NULL;
 }
 
 static HANDLE open_mutex(void)

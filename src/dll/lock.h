@@ -20,3 +20,6 @@ struct machine_lock {
 bool machine_lock_take(struct machine_lock *lock, DWORD wait_ms);
 /* Keeps the last error. */
 void machine_lock_release(struct machine_lock *lock);
+/* Closes the namespace, which otherwise would stay open when the DLL is unloaded and be in the way when it is
+ * loaded again. */
+void machine_lock_forget(void);

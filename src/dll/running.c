@@ -20,7 +20,7 @@ static void to_file_path(const wchar_t *image, wchar_t path[PATH_LIMIT])
 {
     static const wchar_t system_root[] = L"\\SystemRoot\\", dos[] = L"\\??\\";
     wchar_t windows[MAX_PATH] = L"";
-    GetWindowsDirectoryW(windows, MAX_PATH);
+    GetSystemWindowsDirectoryW(windows, MAX_PATH);
     if (!_wcsnicmp(image, system_root, wcslen(system_root)))
         swprintf(path, PATH_LIMIT, L"%s\\%s", windows, image + wcslen(system_root));
     else if (!wcsncmp(image, dos, wcslen(dos)))

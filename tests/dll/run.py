@@ -115,16 +115,18 @@ def wine(folder):
         return
     environment = {'HOME': folder, 'WINEPREFIX': os.path.join(folder, 'prefix'), 'WINEDEBUG': '-all', 'PATH': '/usr/bin:/bin',
                    'WINEDLLOVERRIDES': 'winemenubuilder.exe=d;mscoree=;mshtml=', 'LC_ALL': 'C.UTF-8'}
-    program = BUILD / 'user-x64/tests/dll/dll_api_test.exe'
+    programs = BUILD / 'user-x64/tests/dll'
     library = os.path.join(folder, 'wyrm.dll')
     shutil.copy(BUILD / 'bin/wyrm.dll', library)
     try:
-        status, output = run([WINE, str(program), 'Z:' + library.replace('/', '\\')], timeout=150, env=environment)
-        summary = re.search(r'^(\d+) passed, (\d+) failed', output, re.M)
-        check(status == 0 and summary and int(summary.group(1)) > 100, 'error paths under Wine', output)
-        if summary:
-            results['passed'] += int(summary.group(1))
-            results['failed'] += int(summary.group(2))
+        for program, arguments, least, what in (('dll_api_test.exe', ['Z:' + library.replace('/', '\\')], 100, 'error paths'),
+                                                ('dll_lock_test.exe', [], 15, 'the lock')):
+            status, output = run([WINE, str(programs / program), *arguments], timeout=150, env=environment)
+            summary = re.search(r'^(\d+) passed, (\d+) failed', output, re.M)
+            check(status == 0 and summary and int(summary.group(1)) > least, what + ' under Wine', output)
+            if summary:
+                results['passed'] += int(summary.group(1))
+                results['failed'] += int(summary.group(2))
     finally:
         server = next((path for path in ('/usr/lib/wine/wineserver64', '/usr/bin/wineserver64') if os.path.exists(path)), None)
         if server:

@@ -50,7 +50,7 @@ static BOOL WINAPI uninstall_inf(const wchar_t *name, DWORD flags, void *reserve
         SetLastError(ERROR_INF_IN_USE_BY_DEVICES);
         return FALSE;
     }
-    GetWindowsDirectoryW(windows, MAX_PATH);
+    GetSystemWindowsDirectoryW(windows, MAX_PATH);
     swprintf(path, ARRAYSIZE(path), L"%ls\\inf\\%ls", windows, name);
     return DeleteFileW(path);
 }
