@@ -12,6 +12,13 @@ NAMESPACE = uuid.UUID("9d0f6d6e-5f2c-4d4b-9a53-6f1a4a0e8c55")
 WIXL_ARCHITECTURE = {"x64": "x64", "arm64": "x64", "x86": "x86"}
 TEMPLATE = {"x64": "x64;1033", "arm64": "Arm64;1033", "x86": "Intel;1033"}
 FILETIME_OF_1970 = 116444736000000000
+# {action: (place in the sequence, command of the program, what its failure does, condition)}.  Numbers, because wixl puts what is only After="InstallFiles"
+# behind InstallFinalize, where deferred actions are errors: InstallInitialize 1500, RemoveFiles 3500, InstallFiles 4000,
+# InstallFinalize 6600.
+ACTIONS = {
+    "RemoveDriver": (3400, "uninstall", "ignore", 'REMOVE="ALL" AND NOT UPGRADINGPRODUCTCODE'),
+    "AddDriver": (4100, "install", "check", "NOT REMOVE"),
+}
 
 
 class InstallerFailed(Exception):
@@ -37,12 +44,10 @@ def wxs(product, name, version, architecture, files):
     if program:
         actions = "".join(
             f'<CustomAction Id="{action}" FileKey="F{program[0]}" ExeCommand="{command}" Execute="deferred" '
-            f'Impersonate="no" Return="{result}"/>'
-            for action, command, result in (("AddDriver", "install", "check"), ("RemoveDriver", "uninstall", "ignore")))
-        sequence = ('<InstallExecuteSequence>'
-                    '<Custom Action="AddDriver" After="InstallFiles">NOT REMOVE</Custom>'
-                    '<Custom Action="RemoveDriver" Before="RemoveFiles">REMOVE="ALL" AND NOT UPGRADINGPRODUCTCODE</Custom>'
-                    '</InstallExecuteSequence>')
+            f'Impersonate="no" Return="{result}"/>' for action, (_, command, result, _) in ACTIONS.items())
+        sequence = "".join(f'<Custom Action="{action}" Sequence="{number}">{condition}</Custom>'
+                           for action, (number, _, _, condition) in ACTIONS.items())
+        sequence = f"<InstallExecuteSequence>{sequence}</InstallExecuteSequence>"
     folder = "ProgramFilesFolder" if architecture == "x86" else "ProgramFiles64Folder"
     return f"""<?xml version="1.0" encoding="utf-8"?>
 <Wix xmlns="http://schemas.microsoft.com/wix/2006/wi">
