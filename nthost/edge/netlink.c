@@ -289,6 +289,8 @@ static int dump(uint16_t type, uint8_t family, size_t item_bytes, parse_message 
     }
     close(fd);
     free(buffer);
+    /* A list that is torn again and again is better than none: the change that tore it is told, and who asked
+     * then asks again. */
     if (error && error != -EAGAIN) {
         free(list.items);
         return error;

@@ -89,6 +89,10 @@ def run():
     try:
         certificate, key = signing.make_test_certificate(os.path.join(folder, "certificate"))
         check(os.stat(key).st_mode & 0o77 == 0, "the test key is its owner's alone")
+        os.unlink(certificate)
+        os.chmod(key, 0o644)
+        signing.make_test_certificate(os.path.join(folder, "certificate"))
+        check(os.stat(key).st_mode & 0o77 == 0, "so is one that is made anew where others could read an older one")
         check(signing.make_test_certificate(os.path.join(folder, "certificate")) == (certificate, key) and
               b"BEGIN CERTIFICATE" in read(certificate), "the test certificate is made once")
         for architecture, path in (("x64", "wyrm.sys"), ("arm64", "arm64/wyrm.sys"), ("x86", "x86/wyrm.sys")):
