@@ -5,8 +5,7 @@
  * A driver that does not know a code answers STATUS_INVALID_DEVICE_REQUEST (ERROR_INVALID_FUNCTION) or
  * another refusal of NDIS's.
  *
- * Access: SYSTEM, or Administrators at high integrity; read access for DROPS and EVENTS, write access for
- * SET_ATOMIC.
+ * Access: SYSTEM, or Administrators at high integrity, on a handle opened for reading and writing.
  *
  * Versions: what stands here keeps its place and meaning.  Counters, kinds of events and fields at the end of
  * an event are only ever added; the lengths in the answers let older programs pass over what they do not

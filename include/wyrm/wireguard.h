@@ -345,15 +345,14 @@ typedef BOOL(CALLBACK *WYRM_ENUMERATE_CALLBACK)(const WYRM_ADAPTER_INFORMATION *
  * @return FALSE on failure: ERROR_INVALID_PARAMETER for a NULL callback, or an error of SetupAPI */
 typedef BOOL(WINAPI WYRM_ENUMERATE_ADAPTERS_FUNC)(WYRM_ENUMERATE_CALLBACK Callback, void *Context);
 
-/** As #WireGuardSetConfiguration, but all or nothing: the whole buffer is checked before anything is touched,
- * and when the driver refuses a part after all, the configuration of before is restored.  (Peers that had to
- * be created again need a new handshake then.)  Other writers of the same adapter should not be active
- * meanwhile.
+/** As #WireGuardSetConfiguration, but all or nothing: the driver copies and checks the whole buffer and
+ * reserves the memory for it before it touches anything, under the lock that other writers wait for.
  *
  * @param Adapter the handle
  * @param Config  the configuration
  * @param Bytes   its length
- * @return FALSE on failure, errors as #WireGuardSetConfiguration */
+ * @return FALSE on failure, and nothing has changed; errors as #WireGuardSetConfiguration, and
+ * ERROR_NOT_SUPPORTED when the running driver is too old */
 typedef BOOL(WINAPI WYRM_SET_CONFIGURATION_ATOMICALLY_FUNC)(WIREGUARD_ADAPTER_HANDLE Adapter,
                                                             const WIREGUARD_INTERFACE *Config, DWORD Bytes);
 
@@ -377,6 +376,75 @@ typedef struct _WYRM_DROP_COUNTER {
  * | ERROR_NOT_SUPPORTED     | the running driver is too old to tell | */
 typedef BOOL(WINAPI WYRM_GET_DROP_COUNTERS_FUNC)(WIREGUARD_ADAPTER_HANDLE Adapter,
                                                  WYRM_DROP_COUNTER *Counters, DWORD *Count);
+
+/** What happened; the other fields that each kind fills, the rest are 0. */
+typedef enum {
+    WYRM_EVENT_KIND_HANDSHAKE = 1, /**< a session with the peer is confirmed.  Value: 1 this side began, 2 the
+                                        peer; PublicKey, Endpoint */
+    WYRM_EVENT_KIND_ENDPOINT = 2,  /**< the peer was heard from another address.  PublicKey, Endpoint */
+    WYRM_EVENT_KIND_EXPIRED = 3, /**< there is no session with the peer any more.  Value: 1 it did not answer
+                                      for 90 s, 2 nothing was sent for long; PublicKey, Endpoint */
+    WYRM_EVENT_KIND_ADAPTER_STATE = 4, /**< the adapter went up or down.  Value: #WIREGUARD_ADAPTER_STATE */
+    WYRM_EVENT_KIND_LOG_LOST = 5, /**< lines of the log begin to be lost.  Value: 1 nobody reads them fast
+                                       enough, 2 too many of frequent kinds */
+} WYRM_EVENT_KIND;
+
+/** An event of an adapter. */
+typedef struct _WYRM_EVENT {
+    WYRM_ABI_ALIGN DWORD64 Sequence;      /**< from 1, without gaps, since the adapter was created */
+    DWORD64 Timestamp;                    /**< 100 ns since 1601-01-01 UTC */
+    DWORD Kind;                           /**< #WYRM_EVENT_KIND; newer drivers may have more */
+    DWORD Value;                          /**< as the kind says */
+    BYTE PublicKey[WIREGUARD_KEY_LENGTH]; /**< the peer */
+    SOCKADDR_INET Endpoint;               /**< the peer's address; family 0: not known */
+    BYTE Padding[4];                      /**< 0 */
+} WYRM_EVENT;
+
+/** A reader of events. */
+typedef struct _WYRM_EVENTS *WYRM_EVENTS_HANDLE;
+
+/** As #WYRM_OPEN_EVENTS_FUNC's After: nothing of before. */
+#define WYRM_EVENTS_AFTER_NOW 0xFFFFFFFFFFFFFFFFull
+
+/** Begins to read an adapter's events.  There may be any number of readers; each gets every event.
+ *
+ * @param Adapter the handle; it may be closed before the reader
+ * @param After   the Sequence of the last event that is known; 0: all that the driver still has (128); or
+ *                #WYRM_EVENTS_AFTER_NOW
+ * @return the reader, for #WyrmCloseEvents; NULL on failure
+ *
+ * | GetLastError            | Cause |
+ * |-------------------------|-------|
+ * | ERROR_INVALID_PARAMETER | After is an event that has not happened yet |
+ * | ERROR_NOT_SUPPORTED     | the running driver is too old to tell |
+ * | ERROR_ACCESS_DENIED     | not SYSTEM and no elevated administrator |
+ * | others                  | of CreateFile | */
+typedef WYRM_EVENTS_HANDLE(WINAPI WYRM_OPEN_EVENTS_FUNC)(WIREGUARD_ADAPTER_HANDLE Adapter, DWORD64 After);
+
+/** Waits for events and takes them, the oldest first.  One thread at a time reads; others wait their turn.
+ *
+ * @param Events       the reader
+ * @param Buffer       receives them
+ * @param Count        elements of Buffer, at least 1; receives how many came, 0 on failure
+ * @param Lost         receives how many events came too fast to be kept and are missing before those; may be
+ *                     NULL
+ * @param Milliseconds how long to wait for the first; INFINITE: until there is one
+ * @return FALSE when there is none
+ *
+ * | GetLastError            | Cause |
+ * |-------------------------|-------|
+ * | WAIT_TIMEOUT            | nothing happened |
+ * | ERROR_OPERATION_ABORTED | the reader is being closed, or the adapter goes: close it |
+ * | ERROR_INVALID_PARAMETER | no buffer, no count or a count of 0 |
+ * | others                  | the adapter is gone, or its driver was replaced: close it and open anew | */
+typedef BOOL(WINAPI WYRM_READ_EVENTS_FUNC)(WYRM_EVENTS_HANDLE Events, WYRM_EVENT *Buffer, DWORD *Count,
+                                           DWORD64 *Lost, DWORD Milliseconds);
+
+/** Ends reading: who waits in #WyrmReadEvents comes back with ERROR_OPERATION_ABORTED.  Nobody may begin to
+ * read afterwards.
+ *
+ * @param Events the reader; NULL: nothing */
+typedef VOID(WINAPI WYRM_CLOSE_EVENTS_FUNC)(WYRM_EVENTS_HANDLE Events);
 
 /** Checks a configuration buffer without an adapter: counts against the length, flags, families and prefixes.
  *
@@ -442,6 +510,16 @@ WYRM_IMPORT BOOL WINAPI WyrmSetConfigurationAtomically(WIREGUARD_ADAPTER_HANDLE 
 WYRM_IMPORT BOOL WINAPI WyrmGetDropCounters(WIREGUARD_ADAPTER_HANDLE Adapter, WYRM_DROP_COUNTER *Counters,
                                             DWORD *Count);
 /** @ingroup wyrm_extensions
+ * @copydoc WYRM_OPEN_EVENTS_FUNC */
+WYRM_IMPORT WYRM_EVENTS_HANDLE WINAPI WyrmOpenEvents(WIREGUARD_ADAPTER_HANDLE Adapter, DWORD64 After);
+/** @ingroup wyrm_extensions
+ * @copydoc WYRM_READ_EVENTS_FUNC */
+WYRM_IMPORT BOOL WINAPI WyrmReadEvents(WYRM_EVENTS_HANDLE Events, WYRM_EVENT *Buffer, DWORD *Count,
+                                       DWORD64 *Lost, DWORD Milliseconds);
+/** @ingroup wyrm_extensions
+ * @copydoc WYRM_CLOSE_EVENTS_FUNC */
+WYRM_IMPORT VOID WINAPI WyrmCloseEvents(WYRM_EVENTS_HANDLE Events);
+/** @ingroup wyrm_extensions
  * @copydoc WYRM_CHECK_CONFIGURATION_FUNC */
 WYRM_IMPORT BOOL WINAPI WyrmCheckConfiguration(const WIREGUARD_INTERFACE *Config, DWORD Bytes);
 #endif
@@ -487,6 +565,9 @@ WYRM_ABI_ASSERT(sizeof(((WIREGUARD_PEER *)0)->AllowedIPsCount) == 4);
 WYRM_ABI_ASSERT(sizeof(((WIREGUARD_ALLOWED_IP *)0)->Flags) == 4);
 
 WYRM_ABI_ASSERT(sizeof(WYRM_DROP_COUNTER) == 64);
+WYRM_ABI_ASSERT(sizeof(WYRM_EVENT) == 88);
+WYRM_ABI_ASSERT(offsetof(WYRM_EVENT, PublicKey) == 24);
+WYRM_ABI_ASSERT(offsetof(WYRM_EVENT, Endpoint) == 56);
 WYRM_ABI_ASSERT(sizeof(WYRM_ADAPTER_INFORMATION) == 16 + 8 + 16 + 512);
 WYRM_ABI_ASSERT(offsetof(WYRM_ADAPTER_INFORMATION, Luid) == 16);
 

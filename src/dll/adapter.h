@@ -36,6 +36,11 @@ WIREGUARD_INTERFACE *control_get_all(HANDLE device, DWORD *bytes);
 bool control_set(HANDLE device, const WIREGUARD_INTERFACE *config, DWORD bytes);
 bool control_set_state(HANDLE device, DWORD state);
 bool control_get_state(HANDLE device, DWORD *state);
+/* Whether a request's error says that the driver, older than the DLL, does not know it. */
+static inline bool driver_knows_not(DWORD error)
+{
+    return error == ERROR_INVALID_FUNCTION || error == ERROR_NOT_SUPPORTED;
+}
 /* Wipes, then frees. */
 void secure_free(void *memory, size_t bytes);
 

@@ -1,9 +1,10 @@
-/* What the reference's DLL has not: enumeration, checking, all-or-nothing configuration, drop counters. */
+/* What the reference's DLL has not: enumeration, checking, all-or-nothing configuration. */
 #include "adapter.h"
 #include "device.h"
 #include "log.h"
 #include "name_property.h"
 #include "names.h"
+#include "wyrm/control_extensions.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -70,61 +71,24 @@ BOOL WINAPI WyrmCheckConfiguration(const WIREGUARD_INTERFACE *Config, DWORD Byte
     return TRUE;
 }
 
-/* Makes a read configuration one that sets exactly this: what it does not tell is none. */
-static void make_restoring(WIREGUARD_INTERFACE *config, DWORD bytes)
-{
-    wyrm_reader reader;
-    const WIREGUARD_PEER *peer;
-    config->Flags |= WIREGUARD_INTERFACE_REPLACE_PEERS | WIREGUARD_INTERFACE_HAS_PRIVATE_KEY |
-                     WIREGUARD_INTERFACE_HAS_LISTEN_PORT;
-    wyrm_read_begin(&reader, config, bytes);
-    while ((peer = wyrm_read_peer(&reader)) != NULL) {
-        WIREGUARD_PEER *own =
-            (WIREGUARD_PEER *)((BYTE *)config + ((const BYTE *)peer - (const BYTE *)config));
-        own->Flags |= WIREGUARD_PEER_REPLACE_ALLOWED_IPS;
-        own->Reserved = 0;
-    }
-}
-
 BOOL WINAPI WyrmSetConfigurationAtomically(WIREGUARD_ADAPTER_HANDLE Adapter,
                                            const WIREGUARD_INTERFACE *Config, DWORD Bytes)
 {
-    DWORD before_bytes = 0;
+    DWORD consumed;
     if (!WyrmCheckConfiguration(Config, Bytes))
         return FALSE;
     HANDLE device = control_open(Adapter->interface_path, true);
     if (device == INVALID_HANDLE_VALUE)
         return FALSE;
-    WIREGUARD_INTERFACE *before = control_get_all(device, &before_bytes);
-    bool done = false;
-    if (!before) {
-        log_failure(GetLastError(), L"Cannot read the adapter's configuration");
-    } else if (control_set(device, Config, Bytes)) {
-        done = true;
-    } else {
-        DWORD error = GetLastError();
-        make_restoring(before, before_bytes);
-        if (control_set(device, before, before_bytes))
-            log_failure(error, L"The driver refused the configuration; the one of before is in force again");
-        else
-            log_failure(
-                error,
-                L"The driver refused the configuration and also the one of before (code %lu); set the "
-                L"adapter's configuration anew",
-                GetLastError());
-    }
-    DWORD error = GetLastError();
-    secure_free(before, before_bytes);
+    bool done =
+        DeviceIoControl(device, WYRM_IOCTL_SET_ATOMIC, NULL, 0, (void *)Config, Bytes, &consumed, NULL);
+    DWORD error = done ? ERROR_SUCCESS : GetLastError();
     CloseHandle(device);
-    SetLastError(error);
-    return done;
-}
-
-/* The control interface of the driver has no request for them yet. */
-BOOL WINAPI WyrmGetDropCounters(WIREGUARD_ADAPTER_HANDLE Adapter, WYRM_DROP_COUNTER *Counters, DWORD *Count)
-{
-    if (!Count || (!Counters && *Count))
-        return log_failure(ERROR_INVALID_PARAMETER, L"There is no buffer for the drop counters");
-    return log_failure(ERROR_NOT_SUPPORTED,
-                       L"The running driver does not tell its drop counters; install a newer one");
+    if (driver_knows_not(error))
+        return log_failure(ERROR_NOT_SUPPORTED,
+                           L"The running driver is too old for this; install a newer one");
+    if (!done)
+        return log_failure(error, L"The driver refused the configuration of %lu bytes; nothing has changed",
+                           Bytes);
+    return TRUE;
 }

@@ -57,6 +57,9 @@ static void error_paths(HMODULE module)
     LOOK_UP(WYRM_CHECK_CONFIGURATION_FUNC, WyrmCheckConfiguration);
     LOOK_UP(WYRM_GET_DROP_COUNTERS_FUNC, WyrmGetDropCounters);
     LOOK_UP(WYRM_SET_CONFIGURATION_ATOMICALLY_FUNC, WyrmSetConfigurationAtomically);
+    LOOK_UP(WYRM_OPEN_EVENTS_FUNC, WyrmOpenEvents);
+    LOOK_UP(WYRM_READ_EVENTS_FUNC, WyrmReadEvents);
+    LOOK_UP(WYRM_CLOSE_EVENTS_FUNC, WyrmCloseEvents);
     if (failed)
         return;
 

@@ -145,6 +145,105 @@ static void check_logging(WIREGUARD_ADAPTER_HANDLE adapter)
           "on again: lines again");
 }
 
+static DWORD64 drop_count(const WYRM_DROP_COUNTER *counters, DWORD count, const char *name)
+{
+    for (DWORD i = 0; i < count; i++) {
+        if (strcmp(counters[i].Name, name) == 0) {
+            return counters[i].Value;
+        }
+    }
+    return UINT64_MAX;
+}
+
+static void check_drops(WIREGUARD_ADAPTER_HANDLE adapter)
+{
+    WYRM_DROP_COUNTER counters[64] = {0};
+    DWORD count = 0, needed;
+
+    check(!dll.drops(adapter, NULL, &count) && GetLastError() == ERROR_MORE_DATA && count == 36,
+          "drop counters: there are %lu", count);
+    needed = count--;
+    check(!dll.drops(adapter, counters, &count) && GetLastError() == ERROR_MORE_DATA && count == needed &&
+              counters[0].Name[0] == 0,
+          "too few: ERROR_MORE_DATA and nothing written");
+    count = sizeof(counters) / sizeof(counters[0]);
+    check(dll.drops(adapter, counters, &count) && count == needed &&
+              drop_count(counters, count, "tx-no-peer") == 0 &&
+              drop_count(counters, count, "hs-memory") == 0 && counters[count].Name[0] == 0,
+          "WyrmGetDropCounters");
+    check(!dll.drops(adapter, NULL, NULL) && GetLastError() == ERROR_INVALID_PARAMETER, "no count");
+}
+
+struct waiting_reader {
+    WYRM_EVENTS_HANDLE events;
+    DWORD error;
+};
+
+static DWORD WINAPI wait_for_event(void *parameter)
+{
+    struct waiting_reader *reader = parameter;
+    WYRM_EVENT event;
+    DWORD count = 1;
+
+    reader->error =
+        dll.read_events(reader->events, &event, &count, NULL, INFINITE) ? ERROR_SUCCESS : GetLastError();
+    return 0;
+}
+
+static bool is_state(const WYRM_EVENT *event, DWORD state)
+{
+    return event->Kind == WYRM_EVENT_KIND_ADAPTER_STATE && event->Value == state &&
+           event->Timestamp > 130000000000000000ull;
+}
+
+/* The adapter is down before and after. */
+static void check_events(WIREGUARD_ADAPTER_HANDLE adapter)
+{
+    WYRM_EVENT events[4] = {0};
+    DWORD count = 4;
+    DWORD64 lost = 7;
+    struct waiting_reader waiting;
+    WYRM_EVENTS_HANDLE now = dll.open_events(adapter, WYRM_EVENTS_AFTER_NOW), later;
+    HANDLE thread;
+
+    if (!check(now != NULL, "WyrmOpenEvents")) {
+        return;
+    }
+    check(!dll.read_events(now, events, &count, &lost, 50) && GetLastError() == WAIT_TIMEOUT && count == 0,
+          "nothing has happened yet: WAIT_TIMEOUT");
+    dll.set_state(adapter, WIREGUARD_ADAPTER_STATE_UP);
+    dll.set_state(adapter, WIREGUARD_ADAPTER_STATE_DOWN);
+    count = 1;
+    check(dll.read_events(now, events, &count, &lost, WAIT_MS) && count == 1 && lost == 0 &&
+              is_state(&events[0], WIREGUARD_ADAPTER_STATE_UP),
+          "WyrmReadEvents: up");
+    count = 4;
+    check(dll.read_events(now, events + 1, &count, &lost, WAIT_MS) && count == 1 &&
+              is_state(&events[1], WIREGUARD_ADAPTER_STATE_DOWN) &&
+              events[1].Sequence == events[0].Sequence + 1,
+          "and down");
+    later = dll.open_events(adapter, events[0].Sequence);
+    count = 4;
+    check(later && dll.read_events(later, events + 2, &count, NULL, 0) && count == 1 &&
+              events[2].Sequence == events[1].Sequence,
+          "another reader has the same event after the first");
+    count = 0;
+    check(!dll.read_events(later, events, &count, NULL, 0) && GetLastError() == ERROR_INVALID_PARAMETER,
+          "no room for an event");
+    check(!dll.open_events(adapter, 1000000) && GetLastError() == ERROR_INVALID_PARAMETER,
+          "after one that has not happened");
+
+    waiting.events = later;
+    thread = CreateThread(NULL, 0, wait_for_event, &waiting, 0, NULL);
+    Sleep(200);
+    dll.close_events(later);
+    check(WaitForSingleObject(thread, WAIT_MS) == WAIT_OBJECT_0 && waiting.error == ERROR_OPERATION_ABORTED,
+          "WyrmCloseEvents ends a wait (error %lu)", waiting.error);
+    CloseHandle(thread);
+    dll.close_events(now);
+    dll.close_events(NULL);
+}
+
 struct census {
     const GUID *guid;
     int all, present, of_guid;
@@ -195,6 +294,10 @@ static void check_adapter(void)
     check_state(adapter);
     check_configuration(adapter);
     check_logging(adapter);
+    dll.set_logging(adapter, WIREGUARD_ADAPTER_LOG_OFF);
+    dll.set_state(adapter, WIREGUARD_ADAPTER_STATE_DOWN);
+    check_events(adapter);
+    check_drops(adapter);
 
     other = dll.open(L"bridge ONE");
     check(other != NULL, "WireGuardOpenAdapter, in other letters");

@@ -1,4 +1,6 @@
-"""Suite 70-windows: programs under Wine against the bridge, the real driver in nthost (verify mode) behind it."""
+"""Suite 70-windows: programs under Wine against the bridge, the real driver in nthost (verify mode) behind it.
+
+suite.py [PART...]: these parts only; WYRM_WINDOWS_CYCLES: adapters to create and close, 1000 else."""
 
 import base64
 import os
@@ -12,7 +14,7 @@ from netlab import DRIVER, NTHOST, IperfServer, Lab, LabError, genkey, ping, req
 from netlab import Peer as WireGuard  # noqa: E402
 from nthost_control import Control, Interface, Peer  # noqa: E402
 
-CYCLES = 1000
+CYCLES = int(os.environ.get("WYRM_WINDOWS_CYCLES", "1000"))
 
 
 class Results:
@@ -122,14 +124,22 @@ def tunnel(lab, wine, results):
     other.stop()
 
 
+PARTS = (dll, tunnel, control_codes, software_devices)
+
+
 def main():
+    parts = {part.__name__: part for part in PARTS}
+    unknown = set(sys.argv[1:]) - set(parts)
+    if unknown:
+        print(f"no part is named {', '.join(sorted(unknown))}; there are {', '.join(parts)}", file=sys.stderr)
+        return 2
     results, lab, started = Results(), None, time.monotonic()
     try:
         require(NTHOST, DRIVER, os.path.join(PROGRAMS, "bridge_proxy.sys"))
         lab = Lab()
         with Wine(lab.directory) as wine:
             print(f"prefix after {time.monotonic() - started:.1f} s")
-            for part in (dll, tunnel, control_codes, software_devices):
+            for part in [parts[name] for name in sys.argv[1:]] or PARTS:
                 part(lab, wine, results)
                 print(f"{part.__name__} after {time.monotonic() - started:.1f} s", flush=True)
     except LabError as error:

@@ -30,7 +30,11 @@ bool wyrm_dll_load(struct wyrm_dll *dll)
            look_up(dll->module, "WireGuardSetLogger", &dll->set_logger) &&
            look_up(dll->module, "WireGuardSetAdapterLogging", &dll->set_logging) &&
            look_up(dll->module, "WyrmEnumerateAdapters", &dll->enumerate) &&
-           look_up(dll->module, "WyrmSetConfigurationAtomically", &dll->set_atomically);
+           look_up(dll->module, "WyrmSetConfigurationAtomically", &dll->set_atomically) &&
+           look_up(dll->module, "WyrmGetDropCounters", &dll->drops) &&
+           look_up(dll->module, "WyrmOpenEvents", &dll->open_events) &&
+           look_up(dll->module, "WyrmReadEvents", &dll->read_events) &&
+           look_up(dll->module, "WyrmCloseEvents", &dll->close_events);
 }
 
 bool wyrm_dll_unload(struct wyrm_dll *dll)

@@ -26,6 +26,10 @@ struct wyrm_dll {
     WIREGUARD_SET_ADAPTER_LOGGING_FUNC *set_logging;
     WYRM_ENUMERATE_ADAPTERS_FUNC *enumerate;
     WYRM_SET_CONFIGURATION_ATOMICALLY_FUNC *set_atomically;
+    WYRM_GET_DROP_COUNTERS_FUNC *drops;
+    WYRM_OPEN_EVENTS_FUNC *open_events;
+    WYRM_READ_EVENTS_FUNC *read_events;
+    WYRM_CLOSE_EVENTS_FUNC *close_events;
 };
 
 /* False with a FAILED line: the DLL or one of its functions is missing. */
