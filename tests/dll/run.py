@@ -1,5 +1,5 @@
-"""Suite 71-dll: the public header for every target, the DLL as a file on three architectures, its messages' page, and its
-error paths under Wine, where there is no driver."""
+"""Suite 71-dll: the public header for every target, the DLL as a file on three architectures, its messages' page, the
+samples, and its error paths under Wine, where there is no driver."""
 import os
 import pathlib
 import re
@@ -10,6 +10,7 @@ import sys
 import tempfile
 
 import messages
+import samples
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / 'build'
@@ -140,6 +141,7 @@ def main():
         images()
         page()
         documentation(folder)
+        samples.check_samples(check, folder)
         wine(folder)
     print(f'{results["passed"]} passed, {results["failed"]} failed, 0 skipped')
     return results['failed'] != 0

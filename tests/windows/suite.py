@@ -4,6 +4,7 @@ suite.py [PART...]: these parts only; WYRM_WINDOWS_CYCLES: adapters to create an
 
 import base64
 import os
+import re
 import sys
 import time
 
@@ -88,6 +89,33 @@ def dll(lab, wine, results):
     check(hosts, lab, results, orphans=1)
 
 
+def samples(lab, wine, results):
+    """The samples in C and C++ beside wyrm.dll, as a reader of theirs would run them."""
+    hosts = Hosts(lab, lab.namespace("samples"), os.path.join(lab.directory, "samples.sock"))
+    wine.install_dll()
+    # A handshake may have gone out.
+    said = r"port 51820, 1 peers\npeer 42\.\.\.: keepalive 25 s, \d+ bytes sent, 0 received\n  allowed 10\.72\.0\.0/24\n"
+    for language in ("c", "cpp"):
+        program = os.path.join(wine.folder("wyrm"), f"sample_{language}.exe")
+        wine.replace(os.path.join(PROGRAMS, f"sample_{language}.exe"), program)
+        output, status = wine.run(program, bridge=hosts)
+        results.check(status == 0 and re.search(said, output), f"sample in {language}: {output}")
+    check(hosts, lab, results)
+
+
+def reference(lab, wine, results):
+    """A program that knows the reference's documented interface alone, with the build for a vendor of the reference's name.
+    In a prefix of its own: there may be one proxy driver in each."""
+    hosts = Hosts(lab, lab.namespace("reference"), os.path.join(lab.directory, "reference.sock"))
+    with Wine(os.path.join(lab.directory, "reference")) as other:
+        other.install_dll(vendor="WireGuard")
+        program = os.path.join(other.folder("vendor"), "bridge_reference.exe")
+        other.replace(os.path.join(PROGRAMS, "bridge_reference.exe"), program)
+        output, status = other.run(program, bridge=hosts, variables={"WYRM_BRIDGE_DRIVER": "wireguard"})
+        results.program("reference", output, status)
+    check(hosts, lab, results)
+
+
 def tunnel(lab, wine, results):
     """A program with wyrm.dll has a tunnel to wireguard-go in another namespace: real packets, ping and TCP both ways."""
     near, far = lab.namespace("near"), lab.namespace("far")
@@ -124,7 +152,7 @@ def tunnel(lab, wine, results):
     other.stop()
 
 
-PARTS = (dll, tunnel, control_codes, software_devices)
+PARTS = (dll, tunnel, control_codes, software_devices, samples, reference)
 
 
 def main():

@@ -68,28 +68,34 @@ class Wine:
 
         shutil.copytree(TEMPLATE, self.prefix, symlinks=True, copy_function=link_or_copy)
         self.windows = os.path.join(self.prefix, "drive_c", "windows")
-        self.replace(os.path.join(PROGRAMS, "bridge_proxy.sys"),
-                     os.path.join(self.windows, "system32", "drivers", "wyrm.sys"))
+        for driver in ("wyrm.sys", "wireguard.sys"):  # ours, and that of the vendor whose name programs know
+            self.replace(os.path.join(PROGRAMS, "bridge_proxy.sys"), os.path.join(self.windows, "system32", "drivers", driver))
         # Chosen by the programs that ask for it (start); Wine takes its own for all others.
         self.replace(os.path.join(PROGRAMS, "cfgmgr32.dll"), os.path.join(self.windows, "system32", "cfgmgr32.dll"))
         subprocess.run([WINESERVER, "-p"], env=self.environment, check=True, timeout=30)
 
-    def install_dll(self, date="2026-01-02"):
-        """wyrm.dll with the driver's package of that date beside it, in C:\\wyrm.  The package's driver is the proxy."""
-        folder = os.path.join(self.prefix, "drive_c", "wyrm")
-        self.replace(os.path.join(BIN, "wyrm.dll"), os.path.join(folder, "wyrm.dll"))
-        self.replace(os.path.join(PROGRAMS, "bridge_proxy.sys"), os.path.join(folder, "wyrm.sys"))
-        make = [sys.executable, os.path.join(ROOT, "packaging", "make_inf.py"), "x64", "0.1.0", date]
+    def install_dll(self, date="2026-01-02", vendor=None):
+        """wyrm.dll with the driver's package of that date beside it, in C:\\wyrm; or the set of a vendor in C:\\vendor.  The
+        package's driver is the proxy."""
+        name = vendor.lower() if vendor else "wyrm"
+        folder = self.folder("vendor" if vendor else "wyrm")
+        self.replace(os.path.join(PROGRAMS if vendor else BIN, f"{name}.dll"), os.path.join(folder, f"{name}.dll"))
+        self.replace(os.path.join(PROGRAMS, "bridge_proxy.sys"), os.path.join(folder, f"{name}.sys"))
+        make = [sys.executable, os.path.join(ROOT, "packaging", "make_inf.py"), "x64", "0.1.0", date, *filter(None, [vendor])]
         inf = subprocess.run(make, check=True, capture_output=True, text=True, timeout=30).stdout
         # Wine does not know models for certain versions of Windows.
         inf = re.sub(r"NTamd64\.10\.0, NTamd64\.10\.0\.\.\.16299", "NTamd64", inf)
         inf = inf.replace("[Models.NTamd64.10.0...16299]", "[Models.NTamd64]")
-        for name, content in (("wyrm.inf", inf), ("wyrm.cat", "")):  # Wine looks at no signature
-            with open(os.path.join(folder, name), "w", encoding="ascii", newline="\r\n") as file:
+        for file_name, content in ((f"{name}.inf", inf), (f"{name}.cat", "")):  # Wine looks at no signature
+            with open(os.path.join(folder, file_name), "w", encoding="ascii", newline="\r\n") as file:
                 file.write(content)
         # Wine installs a package under its own name when that is free, and does not uninstall it then; so it is not free.
-        with open(os.path.join(self.windows, "inf", "wyrm.inf"), "w", encoding="ascii") as file:
+        with open(os.path.join(self.windows, "inf", f"{name}.inf"), "w", encoding="ascii") as file:
             file.write('[Version]\r\nSignature="$Windows NT$"\r\n')
+
+    def folder(self, name):
+        """A folder on drive C."""
+        return os.path.join(self.prefix, "drive_c", name)
 
     @staticmethod
     def replace(source, target):

@@ -1,24 +1,35 @@
 #include "bridge.h"
 
 #include <stdio.h>
+#include <wchar.h>
 #include <winsvc.h>
 
-/* Named as the driver that it stands for, whose version it also has. */
-#define SERVICE L"Wyrm"
+/* The proxy is named as the driver that it stands for, whose version it also has: WYRM_BRIDGE_DRIVER, a
+ * vendor's name in lower case, else ours. */
+static void driver_name(wchar_t name[MAX_PATH], wchar_t path[2 * MAX_PATH])
+{
+    DWORD count = GetEnvironmentVariableW(L"WYRM_BRIDGE_DRIVER", name, MAX_PATH);
+
+    if (!count || count >= MAX_PATH) {
+        wcscpy(name, L"wyrm");
+    }
+    swprintf(path, 2 * MAX_PATH, L"C:\\windows\\system32\\drivers\\%ls.sys", name);
+}
 
 bool bridge_start_driver(void)
 {
     SC_HANDLE manager = OpenSCManagerW(NULL, NULL, SC_MANAGER_ALL_ACCESS), service;
+    wchar_t name[MAX_PATH], path[2 * MAX_PATH];
     bool started;
 
+    driver_name(name, path);
     if (!manager) {
         return false;
     }
-    service = CreateServiceW(manager, SERVICE, SERVICE, SERVICE_ALL_ACCESS, SERVICE_KERNEL_DRIVER,
-                             SERVICE_DEMAND_START, SERVICE_ERROR_NORMAL,
-                             L"C:\\windows\\system32\\drivers\\wyrm.sys", NULL, NULL, NULL, NULL, NULL);
+    service = CreateServiceW(manager, name, name, SERVICE_ALL_ACCESS, SERVICE_KERNEL_DRIVER,
+                             SERVICE_DEMAND_START, SERVICE_ERROR_NORMAL, path, NULL, NULL, NULL, NULL, NULL);
     if (!service) {
-        service = OpenServiceW(manager, SERVICE, SERVICE_ALL_ACCESS);
+        service = OpenServiceW(manager, name, SERVICE_ALL_ACCESS);
     }
     started = service && (StartServiceW(service, 0, NULL) || GetLastError() == ERROR_SERVICE_ALREADY_RUNNING);
     if (service) {
