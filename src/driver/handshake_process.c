@@ -27,22 +27,52 @@ static void source_bytes(const SOCKADDR_INET *from, uint8_t source[COOKIE_SOURCE
     }
 }
 
-static void send_cookie_reply(struct adapter *adapter, const struct handshake_message *message,
-                              const uint8_t source[COOKIE_SOURCE_BYTES], uint64_t now_ns)
-{
-    struct message_cookie_reply reply;
-    uint8_t nonce[24], secret[32];
-    random_bytes(nonce, sizeof(nonce));
-    random_bytes(secret, sizeof(secret));
+/* Nonces for the cookie replies of one batch.  All come from the generator at once, when the first is needed:
+ * under a flood a call for each would cost as much as the reply. */
+struct reply_nonces {
+    uint32_t left;
+    uint8_t bytes[RESPONDER_BATCH][24];
+};
 
-    KIRQL irql = ExAcquireSpinLockExclusive(&adapter->cookie_lock);
+static const uint8_t *next_nonce(struct reply_nonces *nonces)
+{
+    if (!nonces->left) {
+        random_bytes(nonces->bytes, sizeof(nonces->bytes));
+        nonces->left = RESPONDER_BATCH;
+    }
+    return nonces->bytes[--nonces->left];
+}
+
+/* With a new secret when there is none or it is too old.  False: the adapter has no identity. */
+static bool create_cookie_reply(struct adapter *adapter, const struct handshake_message *message,
+                                const uint8_t source[COOKIE_SOURCE_BYTES], const uint8_t nonce[24],
+                                uint64_t now_ns, struct message_cookie_reply *reply)
+{
+    KIRQL irql = ExAcquireSpinLockShared(&adapter->cookie_lock);
+    bool made = cookie_checker_create_reply(&adapter->cookie_checker, reply, message->bytes, message->length,
+                                            source, nonce, now_ns);
+    ExReleaseSpinLockShared(&adapter->cookie_lock, irql);
+    if (made)
+        return true;
+
+    uint8_t secret[32];
+    random_bytes(secret, sizeof(secret));
+    irql = ExAcquireSpinLockExclusive(&adapter->cookie_lock);
     if (cookie_checker_secret_is_stale(&adapter->cookie_checker, now_ns))
         cookie_checker_rotate_secret(&adapter->cookie_checker, secret, now_ns);
-    bool made = cookie_checker_create_reply(&adapter->cookie_checker, &reply, message->bytes, message->length,
-                                            source, nonce, now_ns);
+    made = cookie_checker_create_reply(&adapter->cookie_checker, reply, message->bytes, message->length,
+                                       source, nonce, now_ns);
     ExReleaseSpinLockExclusive(&adapter->cookie_lock, irql);
     secure_zero(secret, sizeof(secret));
-    if (!made)
+    return made;
+}
+
+static void send_cookie_reply(struct adapter *adapter, const struct handshake_message *message,
+                              const uint8_t source[COOKIE_SOURCE_BYTES], uint64_t now_ns,
+                              struct reply_nonces *nonces)
+{
+    struct message_cookie_reply reply;
+    if (!create_cookie_reply(adapter, message, source, next_nonce(nonces), now_ns, &reply))
         return;
 
     struct endpoint endpoint = {
@@ -52,7 +82,8 @@ static void send_cookie_reply(struct adapter *adapter, const struct handshake_me
 }
 
 /* True when the message may go on to the asymmetric part. */
-static bool pass_macs(struct adapter *adapter, const struct handshake_message *message)
+static bool pass_macs(struct adapter *adapter, const struct handshake_message *message,
+                      struct reply_nonces *nonces)
 {
     uint8_t source[COOKIE_SOURCE_BYTES];
     uint64_t now_ns = time_now_ns();
@@ -71,7 +102,7 @@ static bool pass_macs(struct adapter *adapter, const struct handshake_message *m
     if (!loaded)
         return true;
     if (verdict != COOKIE_MAC2_VALID) {
-        send_cookie_reply(adapter, message, source, now_ns);
+        send_cookie_reply(adapter, message, source, now_ns, nonces);
         return false;
     }
     if (!rate_limit_allow(&message->from, now_ns)) {
@@ -213,12 +244,13 @@ static void process_cookie_reply(struct adapter *adapter, const struct handshake
 }
 
 /* True: an initiation, to be answered. */
-static bool process(struct adapter *adapter, const struct handshake_message *message)
+static bool process(struct adapter *adapter, const struct handshake_message *message,
+                    struct reply_nonces *nonces)
 {
     enum message_type type = message_classify(message->bytes, message->length);
     if (type == MESSAGE_COOKIE_REPLY)
         process_cookie_reply(adapter, message);
-    else if (!pass_macs(adapter, message))
+    else if (!pass_macs(adapter, message, nonces))
         type = MESSAGE_INVALID;
     if (type == MESSAGE_RESPONSE)
         process_response(adapter, message);
@@ -229,9 +261,11 @@ void handshake_process(struct adapter *adapter, struct responder *responder,
                        struct handshake_message *const messages[], uint32_t count)
 {
     const struct handshake_message *initiations[RESPONDER_BATCH];
+    struct reply_nonces nonces;
     uint32_t initiation_count = 0;
+    nonces.left = 0;
     for (uint32_t i = 0; i < count; i++)
-        if (process(adapter, messages[i]))
+        if (process(adapter, messages[i], &nonces))
             initiations[initiation_count++] = messages[i];
     if (initiation_count)
         responder_answer(adapter, responder, initiations, initiation_count);
