@@ -221,11 +221,12 @@ typedef struct _WIREGUARD_INTERFACE {
  *
  * | GetLastError            | Cause |
  * |-------------------------|-------|
- * | ERROR_INVALID_PARAMETER | Config is NULL, shorter than its counts say, or holds a peer without public
- * key, a family that is neither AF_INET nor AF_INET6, or too long a prefix | | ERROR_INVALID_FUNCTION  |
- * Reserved of a peer asks for an unknown version of the protocol | | ERROR_DUP_NAME          | another
- * program has the listen port | | ERROR_TOO_MANY_NAMES    | too many peers | | ERROR_NO_SYSTEM_RESOURCES | no
- * memory in the driver | | ERROR_ACCESS_DENIED     | the caller is not SYSTEM or an elevated administrator |
+ * | ERROR_INVALID_PARAMETER | NULL, too short, or wrong: see #WyrmCheckConfiguration |
+ * | ERROR_INVALID_FUNCTION  | Reserved of a peer asks for an unknown version of the protocol |
+ * | ERROR_DUP_NAME          | another program has the listen port |
+ * | ERROR_TOO_MANY_NAMES    | too many peers |
+ * | ERROR_NO_SYSTEM_RESOURCES | no memory in the driver |
+ * | ERROR_ACCESS_DENIED     | the caller is not SYSTEM or an elevated administrator |
  * | ERROR_TOO_MANY_OPEN_FILES | the adapter is being removed | */
 typedef BOOL(WINAPI WIREGUARD_SET_CONFIGURATION_FUNC)(WIREGUARD_ADAPTER_HANDLE Adapter,
                                                       const WIREGUARD_INTERFACE *Config, DWORD Bytes);
