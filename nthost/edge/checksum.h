@@ -2,7 +2,9 @@
  * the bytes in memory order, so a folded sum is stored as it is. */
 #pragma once
 
+#ifdef __SSE2__
 #include <emmintrin.h>
+#endif
 #include <stdint.h>
 #include <string.h>
 
@@ -25,9 +27,11 @@ static inline uint64_t checksum_swap(uint64_t sum)
 /* Sum of `length` bytes at `from`; copies them to `to` on the way unless it is NULL. No overlap. */
 static inline uint64_t checksum_copy(uint8_t *to, const uint8_t *from, size_t length)
 {
+    uint64_t sum = 0;
+#ifdef __SSE2__ /* elsewhere the loop of words below does all of it */
     const __m128i low = _mm_set1_epi64x(0xffffffff);
     __m128i a = _mm_setzero_si128(), b = a;
-    uint64_t lanes[2], sum;
+    uint64_t lanes[2];
 
     for (; length >= 32; length -= 32, from += 32) {
         __m128i x = _mm_loadu_si128((const __m128i *)from);
@@ -43,6 +47,7 @@ static inline uint64_t checksum_copy(uint8_t *to, const uint8_t *from, size_t le
     }
     _mm_storeu_si128((__m128i *)lanes, _mm_add_epi64(a, b));
     sum = lanes[0] + lanes[1];
+#endif
     if (to)
         memcpy(to, from, length);
     for (; length >= 4; length -= 4, from += 4) {

@@ -10,7 +10,13 @@
 #include <errno.h>
 #include <pthread.h>
 
+#ifdef _WIN32
+#define DIRECTORY "\\\\.\\pipe\\ProtectedPrefix\\Administrators\\Wyrm"
+#define SUFFIX    ""
+#else
 #define DIRECTORY "/var/run/wireguard"
+#define SUFFIX    ".sock"
+#endif
 
 struct request {
     struct engine *engine;
@@ -89,7 +95,7 @@ static void destroy(void *context)
 int control_open(struct engine *engine, const char *name, struct front **front, char *error, unsigned size)
 {
     static const struct front_service service = {serve_connection, destroy, host_warn};
-    return front_listen(DIRECTORY, name, ".sock", &service, engine, front, error, size);
+    return front_listen(DIRECTORY, name, SUFFIX, &service, engine, front, error, size);
 }
 
 void control_close(struct front *front)

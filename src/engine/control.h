@@ -1,4 +1,5 @@
-/* The socket that `wg`, wg-quick and `wyrm` talk to: /var/run/wireguard/NAME.sock. */
+/* The socket that `wg`, wg-quick and `wyrm` talk to: /var/run/wireguard/NAME.sock; on Windows the named pipe
+ * \\.\pipe\ProtectedPrefix\Administrators\Wyrm\NAME. */
 #pragma once
 
 #include "engine.h"

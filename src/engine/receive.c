@@ -3,6 +3,7 @@
  * source.  What remains is coalesced on its way to the TUN device. */
 #include "receive.h"
 
+#include "aligned.h"
 #include "crypto/aead_batch.h"
 #include "edge/coalesce.h"
 #include "handshake_work.h"
@@ -50,7 +51,7 @@ static void emit(void *context, const struct tun_packet *header, const struct io
 
 struct receiver *receiver_create(struct engine *engine)
 {
-    struct receiver *rx = aligned_alloc(64, (sizeof(*rx) + 63) / 64 * 64);
+    struct receiver *rx = aligned_memory(sizeof(*rx));
     if (!rx)
         return NULL;
     memset(rx, 0, sizeof(*rx));
@@ -61,7 +62,7 @@ struct receiver *receiver_create(struct engine *engine)
 
 void receiver_free(struct receiver *receiver)
 {
-    free(receiver);
+    aligned_memory_free(receiver);
 }
 
 /* ---- what was decrypted ---- */

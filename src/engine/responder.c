@@ -3,6 +3,7 @@
  * session installed, and sent.  A replayed or forged initiation costs one multiplication, as alone. */
 #include "responder.h"
 
+#include "aligned.h"
 #include "crypto/secure_memory.h"
 #include "handshake_work.h"
 #include "system.h"
@@ -28,7 +29,7 @@ struct responder {
 
 struct responder *responder_create(void)
 {
-    struct responder *responder = aligned_alloc(64, (sizeof(*responder) + 63) / 64 * 64);
+    struct responder *responder = aligned_memory(sizeof(*responder));
     if (responder)
         memset(responder, 0, sizeof(*responder));
     return responder;
@@ -36,7 +37,7 @@ struct responder *responder_create(void)
 
 void responder_free(struct responder *responder)
 {
-    free(responder);
+    aligned_memory_free(responder);
 }
 
 static void multiply(struct responder *responder, uint32_t count)

@@ -4,6 +4,7 @@
  * socket does not take waits, and the TUN device is not read until it is gone. */
 #include "transmit.h"
 
+#include "aligned.h"
 #include "crypto/aead_batch.h"
 #include "edge/segment.h"
 #include "protocol/packet.h"
@@ -53,7 +54,7 @@ struct transmitter {
 
 struct transmitter *transmitter_create(void)
 {
-    struct transmitter *tx = aligned_alloc(64, (sizeof(*tx) + 63) / 64 * 64);
+    struct transmitter *tx = aligned_memory(sizeof(*tx));
     if (tx)
         memset(tx, 0, sizeof(*tx));
     return tx;
@@ -61,7 +62,7 @@ struct transmitter *transmitter_create(void)
 
 void transmitter_free(struct transmitter *transmitter)
 {
-    free(transmitter);
+    aligned_memory_free(transmitter);
 }
 
 /* ---- sockets ---- */

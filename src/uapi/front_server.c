@@ -36,15 +36,21 @@ struct front {
     unsigned connection_count; /* acceptor only */
 };
 
+size_t front_read_some(int fd, void *data, size_t length)
+{
+    ssize_t got;
+    do {
+        got = read(fd, data, length);
+    } while (got < 0 && errno == EINTR);
+    return got > 0 ? (size_t)got : 0;
+}
+
 bool front_read_all(int fd, void *data, size_t length)
 {
-    for (size_t done = 0; done < length;) {
-        ssize_t got = read(fd, (char *)data + done, length - done);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
+    for (size_t done = 0, got; done < length; done += got) {
+        got = front_read_some(fd, (char *)data + done, length - done);
+        if (!got)
             return false;
-        done += (size_t)got;
     }
     return true;
 }

@@ -1,5 +1,6 @@
 /* A listening AF_UNIX stream socket in a directory of its own, and a thread per connection: what the control
- * sockets of nthost and of the user-space engine have in common. */
+ * sockets of nthost and of the user-space engine have in common.  On Windows (src/engine/windows/front.c) it
+ * is a named pipe, and `fd` the number of a connection. */
 #pragma once
 
 #include <stdbool.h>
@@ -24,6 +25,8 @@ int front_listen(const char *directory, const char *name, const char *suffix,
                  const struct front_service *service, void *context, struct front **front, char *error,
                  unsigned size);
 
+/* Waits for some bytes, at most `length`.  0: end of file or error. */
+size_t front_read_some(int fd, void *data, size_t length);
 /* Reads or writes all of it.  false: end of file or error. */
 bool front_read_all(int fd, void *data, size_t length);
 bool front_write_all(int fd, const void *data, size_t length);

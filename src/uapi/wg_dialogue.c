@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 #define LINE_MAX_BYTES 4096
 
@@ -48,12 +47,10 @@ static const char *next_line(struct client *client, size_t *length)
         searched = input->length;
         if (input->length >= LINE_MAX_BYTES || !secure_buffer_reserve(input, LINE_MAX_BYTES))
             return NULL;
-        ssize_t got = read(client->fd, input->data + input->length, LINE_MAX_BYTES);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
+        size_t got = front_read_some(client->fd, input->data + input->length, LINE_MAX_BYTES);
+        if (!got)
             return NULL;
-        input->length += (size_t)got;
+        input->length += got;
     }
 }
 
