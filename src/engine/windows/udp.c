@@ -5,6 +5,7 @@
 #include "edge/edge.h"
 #include "host.h"
 #include "loop.h"
+#include "sched/sched.h"
 
 #include <winsock2.h>
 #include <ws2tcpip.h>

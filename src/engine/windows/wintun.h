@@ -4,9 +4,10 @@
 #pragma once
 
 #define WIN32_LEAN_AND_MEAN
-#include <iphlpapi.h>
 #include <winsock2.h>
 #include <ws2ipdef.h>
+
+#include <iphlpapi.h>
 
 #include <stdbool.h>
 #include <stdint.h>
