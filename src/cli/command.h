@@ -11,6 +11,7 @@ struct invocation {
     char *const *arguments; /* without options */
     bool json, show_keys;
     bool follow;        /* of log */
+    bool keep;          /* of up on Windows, given to itself only: the process that keeps the tunnel */
     const char *engine; /* of up: the command of another implementation, or NULL */
 };
 
@@ -27,6 +28,8 @@ bool command_up(const struct invocation *invocation, struct failure *failure);
 bool command_down(const struct invocation *invocation, struct failure *failure);
 bool command_doctor(const struct invocation *invocation, struct failure *failure);
 bool command_log(const struct invocation *invocation, struct failure *failure);
+bool command_install(const struct invocation *invocation, struct failure *failure);   /* Windows only */
+bool command_uninstall(const struct invocation *invocation, struct failure *failure); /* Windows only */
 
 /* One line on standard error, "wyrm: ..." (with --json an object). */
 void report(const struct failure *failure, bool json);

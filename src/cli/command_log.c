@@ -2,7 +2,7 @@
  * (docs/control-socket.md). */
 #include "command.h"
 #include "config.h"
-#include "format.h"
+#include "format_log.h"
 #include "raw_protocol.h"
 
 #include <wyrm/control.h>
@@ -14,15 +14,12 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #define SOCKET_FORMAT    "/var/run/wireguard/%s.ctl"
 #define PATIENCE_MS      5000 /* for an answer that must come at once */
 #define QUIET_MS         300  /* after so long without a line, all that were kept have come */
 #define SYSTEM_INTEGRITY 0x4000u
-#define EPOCH_1601_S     11644473600ull
-#define TICKS_PER_S      10000000ull
 
 struct control {
     int fd;
@@ -88,29 +85,12 @@ static bool open_adapter(const char *name, struct control *control, uint32_t *ha
 
 static bool print_entry(const struct wyrm_ioctl_log_entry *entry, bool json, struct failure *failure)
 {
-    static const char *const levels[] = {"error", "warning", "info"};
-    struct output output = {0};
-    char text[WYRM_LOG_TEXT_LENGTH], when[32];
+    char text[WYRM_LOG_TEXT_LENGTH];
     memcpy(text, entry->text, sizeof text);
     text[sizeof text - 1] = 0;
     bool leveled = text[0] >= '1' && text[0] <= '3';
-    const char *level = leveled ? levels[text[0] - '1'] : "info", *line = leveled ? text + 1 : text;
-    time_t seconds = (time_t)(entry->timestamp / TICKS_PER_S - EPOCH_1601_S);
-    struct tm utc;
-    gmtime_r(&seconds, &utc);
-    strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%S", &utc);
-    unsigned milliseconds = (unsigned)(entry->timestamp % TICKS_PER_S / (TICKS_PER_S / 1000));
-    if (json) {
-        output_text(&output, "{\"time\":\"%s.%03uZ\",\"level\":\"%s\",\"text\":", when, milliseconds, level);
-        format_json_string(&output, line);
-        output_text(&output, "}\n");
-    } else {
-        output_text(&output, "%s.%03uZ %-7s ", when, milliseconds, level);
-        for (const char *at = line; *at; at++) /* what came over the network must not steer the terminal */
-            output_text(&output, "%c", (unsigned char)*at < 0x20 || *at == 0x7F ? '?' : *at);
-        output_text(&output, "\n");
-    }
-    return output_flush(&output, failure);
+    return print_log_line(leveled ? text[0] - '1' : FORMAT_LOG_INFO, entry->timestamp,
+                          leveled ? text + 1 : text, json, failure);
 }
 
 static bool read_log(struct control *control, uint32_t handle, const struct invocation *invocation,

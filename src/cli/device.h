@@ -22,8 +22,11 @@ struct device_peer {
     size_t allowed_ips_capacity;
 };
 
+/* Windows allows 127 UTF-16 units. */
+#define DEVICE_NAME_BYTES 384
+
 struct device {
-    char name[16];
+    char name[DEVICE_NAME_BYTES];
     uint8_t private_key[KEY_LENGTH]; /* all zero: none */
     uint8_t public_key[KEY_LENGTH];  /* of private_key; all zero: none */
     uint16_t listen_port;

@@ -2,14 +2,12 @@
 #include "endpoint.h"
 
 #include "config_value.h"
+#include "platform.h"
+#include "sockets.h"
 
-#include <arpa/inet.h>
-#include <netdb.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define RESOLVE_ATTEMPTS 6 /* one second apart */
 
@@ -80,11 +78,11 @@ bool endpoint_resolve(const char *host, uint16_t port, struct endpoint *endpoint
     int problem = EAI_AGAIN;
     for (unsigned attempt = 0; problem == EAI_AGAIN && attempt < RESOLVE_ATTEMPTS; attempt++) {
         if (attempt)
-            sleep(1);
+            platform_sleep_s(1);
         problem = lookup(host, port, 0, endpoint);
     }
     return !problem || fail(failure, EXIT_REFUSED, "the endpoint %.253s cannot be resolved: %s", host,
-                            gai_strerror(problem));
+                            platform_resolver_text(problem));
 }
 
 bool endpoint_equal(const struct endpoint *left, const struct endpoint *right)

@@ -2,6 +2,7 @@
 #include "command.h"
 #include "format.h"
 #include "output.h"
+#include "platform.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -86,6 +87,16 @@ static const struct command commands[] = {
      "FILE: the format of wg(8), \"-\" for standard input.  Sessions of peers that stay live on.  A port or "
      "an endpoint\n"
      "that the file does not give stays as it is.\n"},
+#ifdef _WIN32
+    {"install", command_install, "install [--json]", "installs the driver, or a newer one",
+     "Puts the driver's package that stands beside this program into the driver store, so that tunnels start "
+     "at "
+     "once later.\nAn installed one that is as new stays as it is.  The installer runs this.\n"},
+    {"uninstall", command_uninstall, "uninstall [--json]", "removes the driver",
+     "Removes the driver and its packages from the driver store, and what programs that died left behind.  "
+     "Refused "
+     "while an\nadapter is in use.  The installer runs this.\n"},
+#endif
     {"genkey", command_genkey, "genkey [--json]", "prints a new private key", ""},
     {"genpsk", command_genpsk, "genpsk [--json]", "prints a new preshared key", ""},
     {"pubkey", command_pubkey, "pubkey [--json]",
@@ -176,6 +187,10 @@ static bool take_option(const char *word, struct options *options, struct invoca
         invocation->show_keys = true;
     else if (!strcmp(word, "--follow"))
         invocation->follow = true;
+#ifdef _WIN32
+    else if (!strcmp(word, "--keep"))
+        invocation->keep = true;
+#endif
     else if (!strcmp(word, "--help") || !strcmp(word, "-h"))
         options->help = true;
     else if (!strcmp(word, "--version"))
@@ -229,6 +244,8 @@ static bool run(int word_count, char **words, const struct options *options, str
         return fail(failure, EXIT_USAGE, "--show-keys is an option of show only");
     if (invocation->engine && command->run != command_up)
         return fail(failure, EXIT_USAGE, "--engine is an option of up only");
+    if (invocation->keep && command->run != command_up)
+        return fail(failure, EXIT_USAGE, "--keep is an option of up only");
     if (invocation->follow && command->run != command_log)
         return fail(failure, EXIT_USAGE, "--follow is an option of log only");
     invocation->count = named ? word_count - 1 : 0;
@@ -239,6 +256,7 @@ static bool run(int word_count, char **words, const struct options *options, str
 int main(int count, char **arguments)
 {
     struct failure failure = {.status = EXIT_REFUSED};
+    platform_start();
     struct invocation invocation = {0};
     struct options options = {0};
     int word_count = 0;

@@ -7,6 +7,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* Before anything else of the program. */
+void platform_start(void);
+void platform_sleep_s(unsigned seconds);
+/* What a number of getaddrinfo() means; valid until the next call. */
+const char *platform_resolver_text(int problem);
 bool platform_random(void *bytes, size_t length, struct failure *failure);
 /* Reads a small file or pipe with a key, at most `limit` bytes; "-" is standard input. */
 bool platform_read_secret(const char *path, size_t limit, struct secure_buffer *text,

@@ -3,10 +3,25 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+void platform_start(void)
+{
+}
+
+void platform_sleep_s(unsigned seconds)
+{
+    sleep(seconds);
+}
+
+const char *platform_resolver_text(int problem)
+{
+    return gai_strerror(problem);
+}
 
 bool platform_random(void *bytes, size_t length, struct failure *failure)
 {

@@ -1,7 +1,8 @@
 /* See config_value.h. */
 #include "config_value.h"
 
-#include <arpa/inet.h>
+#include "sockets.h"
+
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>

@@ -105,18 +105,27 @@ class Wine:
             os.unlink(target)
         shutil.copy2(source, target)
 
-    def start(self, program, *arguments, bridge=None, variables=None):
+    def install_program(self):
+        """wyrm.exe beside the DLL, and the stand-in of iphlpapi.dll that records (start)."""
+        self.replace(os.path.join(BIN, "wyrm.exe"), os.path.join(self.prefix, "drive_c", "wyrm", "wyrm.exe"))
+        self.replace(os.path.join(PROGRAMS, "iphlpapi.dll"), os.path.join(self.windows, "system32", "iphlpapi.dll"))
+
+    def start(self, program, *arguments, bridge=None, variables=None, record=None, stdin=subprocess.DEVNULL):
         """Starts a program; its output goes to a file (a pipe would stay open in Wine's own services).  `bridge`: the
-        Hosts (tests/windows/hosts.py) that its software devices lead to, by way of the native cfgmgr32.dll."""
+        Hosts (tests/windows/hosts.py) that its software devices lead to, by way of the native cfgmgr32.dll.  `record`: a
+        file that gets a line for each call that configures IP, by way of a native iphlpapi.dll."""
         self.programs += 1
         variables = dict(variables or {})
         if bridge:
             variables["WYRM_BRIDGE_SOCKET"] = bridge.path
             variables["WINEDLLOVERRIDES"] = self.environment["WINEDLLOVERRIDES"] + ";cfgmgr32=n"
+        if record:
+            variables["WYRM_RECORD"] = windows_path(record)
+            variables["WINEDLLOVERRIDES"] = variables.get("WINEDLLOVERRIDES", self.environment["WINEDLLOVERRIDES"]) + ";iphlpapi=n"
         path = os.path.join(self.directory, f"program-{self.programs}.log")
         with open(path, "wb") as output:
             process = subprocess.Popen([WINE, program, *arguments], env=dict(self.environment, **variables),
-                                       stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+                                       stdin=stdin, stdout=output, stderr=subprocess.STDOUT)
         process.log_path = path
         return process
 
@@ -132,8 +141,9 @@ class Wine:
         with open(process.log_path, encoding="utf-8", errors="replace", newline="") as file:
             return file.read().replace("\r", ""), status
 
-    def run(self, program, *arguments, timeout=60, bridge=None, variables=None):
-        return self.finish(self.start(program, *arguments, bridge=bridge, variables=variables), timeout)
+    def run(self, program, *arguments, timeout=60, **options):
+        """Options are those of start()."""
+        return self.finish(self.start(program, *arguments, **options), timeout)
 
     def sockets_of(self, program):
         """Open sockets of all processes of this prefix that run the program."""

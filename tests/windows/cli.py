@@ -1,0 +1,191 @@
+"""Suite 73-cli-windows: wyrm.exe under Wine, the real driver in nthost (verify mode) behind it."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from wine import BIN, PROGRAMS, Wine, windows_path  # noqa: E402  (also makes tests/lib known)
+from hosts import Hosts, check  # noqa: E402
+from netlab import DRIVER, NTHOST, Lab, LabError, genkey, require  # noqa: E402
+
+PROGRAM = "C:\\wyrm\\wyrm.exe"
+LINUX = os.path.join(BIN, "wyrm")
+
+
+class Results:
+    def __init__(self):
+        self.passed = self.failed = 0
+
+    def check(self, good, text, more=""):
+        self.passed, self.failed = self.passed + bool(good), self.failed + (not good)
+        print(("ok " if good else "FAILED ") + text + ("" if good or not more else f": {more}"), flush=True)
+        return good
+
+
+class Tool:
+    """wyrm.exe in one prefix, with one bridge."""
+
+    def __init__(self, lab, wine, results):
+        self.lab, self.wine, self.results, self.hosts, self.record = lab, wine, results, None, None
+
+    def run(self, *arguments, text=None, variables=None):
+        path = os.path.join(self.lab.directory, "input")
+        with open(path, "w", encoding="ascii") as file:
+            file.write(text or "")
+        with open(path, "rb") as file:
+            output, status = self.wine.run(PROGRAM, *arguments, bridge=self.hosts, record=self.record, stdin=file,
+                                           variables=variables)
+        # Wine's own line when its server ends a thread late.
+        return "".join(line for line in output.splitlines(True) if not line.startswith("wine client error:")), status
+
+    def want(self, what, status, part, *arguments, **options):
+        """The status, and a part of the output; the output."""
+        output, got = self.run(*arguments, **options)
+        self.results.check(got == status and part in output, what, f"status {got}, {output!r}")
+        return output
+
+
+def write(path, text):
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+    return windows_path(path)
+
+
+def without_adapters(tool):
+    """What needs no driver: keys, help, arguments, files; the same words as on Linux."""
+    results, directory = tool.results, tool.lab.directory
+    private, public = genkey()
+    tool.want("pubkey", 0, public + "\n", "pubkey", text=private + "\n")
+    tool.want("pubkey as JSON", 0, json.dumps({"public_key": public}, separators=(",", ":")), "pubkey", "--json", text=private)
+    outputs = [tool.run("genkey")[0].splitlines() for _ in range(2)]
+    results.check(len({lines[-1] for lines in outputs}) == 2 and all(len(lines[-1]) == 44 for lines in outputs),
+                  "genkey makes keys of its own", outputs)
+    # The suite has the output in a file that every user can read.
+    results.check(all("every user can read" in lines[0] for lines in outputs), "genkey warns of such files", outputs)
+    tool.want("genpsk as JSON", 0, '{"preshared_key":"', "genpsk", "--json")
+    tool.want("a private key with a character too few is refused", 3, "holds no key", "pubkey", text=private[1:])
+    results.check(private[1:30] not in tool.run("pubkey", text=private[1:])[0], "a secret is not repeated")
+    tool.want("help tells statuses", 0, "Exit status: 0 done", "--help")
+    tool.want("help of install", 0, "driver store", "install", "--help")
+    tool.want("version", 0, "wyrm 0.", "--version")
+    tool.want("no adapters", 0, "", "show")
+    tool.want("no adapters as JSON", 0, '{"interfaces":[]}', "show", "--json")
+    tool.want("an adapter that is not there", 4, "there is no adapter nobody", "show", "nobody")
+    tool.want("the same as JSON", 4, '{"error":{"status":4,', "show", "nobody", "--json")
+    bad = os.path.join(directory, "bad.conf")
+    for text in ("[Interface]\nPrivateKey = 1\n", "[Interface]\nAddress = 1.2.3.4/33\n", "[Peer]\n", "x\n", "[Interface]\nColour = 2\n"):
+        shown = write(bad, text)
+        output, status = tool.run("setconf", "nobody", shown)
+        done = subprocess.run([LINUX, "setconf", "nobody", bad], capture_output=True, text=True, timeout=30, check=False)
+        results.check(status == done.returncode == 3 and output.replace(shown, bad) == done.stderr,
+                      f"the same words as on Linux: {done.stderr.strip()[-60:]}", output)
+    for arguments in (("set",), ("nonsense",), ("show", "--colour"), ("up",), ("genkey", "x"), ("log",), ("install", "x"),
+                      ("up", "noconf"), ("show", "--keep")):
+        tool.want("wrong arguments: " + " ".join(arguments), 2, "wyrm: ", *arguments)
+    tool.want("down of what is not up", 0, "", "down", write(os.path.join(directory, "none.conf"), "[Interface]\n"))
+
+
+def calls(path):
+    if not os.path.exists(path):
+        return []
+    with open(path, encoding="utf-8") as file:
+        return file.read().splitlines()
+
+
+def with_adapter(tool):
+    """A tunnel by `up`, read and changed by the other commands, which find the driver's own answers; `down`."""
+    lab, results = tool.lab, tool.results
+    private, public = genkey()
+    other, more = genkey()[1], genkey()[1]
+    config = write(os.path.join(lab.directory, "home.conf"),
+                   f"[Interface]\nPrivateKey = {private}\nListenPort = 51999\nAddress = 10.73.0.1/24, fd73::1/64\n"
+                   "DNS = 10.73.0.53, fd73::53, home.example\n\n"
+                   f"[Peer]\nPublicKey = {other}\nAllowedIPs = 10.74.1.2/16, ::/0\nEndpoint = 192.0.2.9:51820\n"
+                   "PersistentKeepalive = 25\n")
+    tool.record = os.path.join(lab.directory, "calls")
+    tool.want("install", 0, "", "install")
+    output, status = tool.run("install")
+    results.check((output, status) == ("", 0), "install again says nothing", output)
+    tool.want("up", 0, '{"interface":"home","applied":true}', "up", config, "--json")
+    wanted = ["SetIpInterfaceEntry IPv4 mtu 1320 metric 25 automatic", "SetIpInterfaceEntry IPv6 mtu 1320 metric 0",
+              "CreateUnicastIpAddressEntry 0a490001/24 dad 4", "CreateUnicastIpAddressEntry fd730000000000000000000000000001/64 dad 4",
+              "SetInterfaceDnsSettings flags 6 servers 10.73.0.53 domains home.example",
+              "SetInterfaceDnsSettings flags 7 servers fd73::53 domains home.example",
+              "CreateIpForwardEntry2 0a4a0000/16 by 00000000 metric 0",
+              "CreateIpForwardEntry2 00000000000000000000000000000000/0 by 00000000000000000000000000000000 metric 0"]
+    results.check(calls(tool.record) == wanted, "the calls that configure IP, in order", "\n".join(calls(tool.record)))
+    output, status = tool.run("up", config)
+    results.check((output, status) == ("", 0) and calls(tool.record) == wanted, "up of what is up does nothing", output)
+    dump = tool.want("show dump", 0, f"{private}\t{public}\t51999\toff\n", "show", "home", "dump")
+    results.check(f"{other}\t(none)\t192.0.2.9:51820\t10.74.0.0/16,::/0\t0\t0\t" in dump, "its peer", dump)
+    tool.want("show names it", 0, "home\n", "show", "interfaces")
+    output, _ = tool.run("show")
+    results.check("interface: home" in output and "(hidden)" in output and private not in output, "show hides keys", output)
+    shown = tool.want("show as JSON", 0, '"interfaces":[{', "show", "--json")
+    results.check(private not in shown and json.loads(shown)["interfaces"], "JSON hides keys")
+    psk = write(os.path.join(lab.directory, "psk"), genkey()[0] + "\n")
+    tool.want("set", 0, "", "set", "home", "peer", more, "preshared-key", psk, "endpoint", "[2001:db8::7]:7", "allowed-ips",
+              "10.75.0.0/16", "peer", other, "allowed-ips", "-10.74.0.0/16")
+    dump = tool.run("show", "home", "dump")[0]
+    results.check("[2001:db8::7]:7\t10.75.0.0/16\t" in dump and "10.74" not in dump, "what set changed", dump)
+    tool.want("set of a mark", 2, "there is no fwmark on Windows", "set", "home", "fwmark", "7")
+    text = tool.want("showconf", 0, f"PrivateKey = {private}\n", "showconf", "home")
+    saved = write(os.path.join(lab.directory, "saved.conf"), text)
+    small = write(os.path.join(lab.directory, "small.conf"), f"[Peer]\nPublicKey = {more}\nAllowedIPs = 10.76.0.0/16\n")
+    tool.want("addconf", 0, "", "addconf", "home", small)
+    tool.want("what addconf changed", 0, "10.76.0.0/16", "show", "home", "allowed-ips")
+    tool.want("syncconf", 0, "", "syncconf", "home", saved)
+    results.check(tool.run("showconf", "home")[0] == text, "syncconf brings back what showconf said")
+    tool.want("setconf", 0, "", "setconf", "home", small)
+    results.check(tool.run("show", "home", "peers")[0] == more + "\n", "setconf leaves one peer")
+    log = tool.want("log", 0, "info", "log", "home")
+    results.check(all(line[:2] == "20" and "Z " in line for line in log.splitlines()), "each line has its time", log)
+    tool.want("doctor finds the missing key", 1, "has no private key", "doctor", "home")
+    report = json.loads(tool.run("doctor", "--json")[0].splitlines()[0])
+    results.check(report["wrong"] >= 1 and any(line["subject"] == "driver" for line in report["checks"]), "doctor as JSON")
+    started = time.monotonic()
+    tool.want("down", 0, "", "down", config)
+    results.check(time.monotonic() - started < 30, "down is done in time")
+    results.check(calls(tool.record)[len(wanted):] == ["SetInterfaceDnsSettings flags 6 servers  domains ",
+                                                       "SetInterfaceDnsSettings flags 7 servers  domains "],
+                  "down takes DNS away", calls(tool.record)[len(wanted):])
+    tool.want("nothing is left", 0, "", "show", "interfaces")
+    tool.want("down again", 0, "", "down", config)
+    tool.want("a call that is refused", 5, "10.73.0.1/24 cannot be added", "up", config,
+              variables={"WYRM_RECORD_FAIL": "CreateUnicastIpAddressEntry"})
+    tool.want("leaves nothing", 0, "", "show", "interfaces")
+    hooks = write(os.path.join(lab.directory, "hooks.conf"), f"[Interface]\nPrivateKey = {private}\nPostUp = calc\n")
+    tool.want("hooks are refused", 3, "not run on Windows", "up", hooks)
+    tool.want("uninstall", 0, "", "uninstall")
+    output, status = tool.run("uninstall")
+    results.check((output, status) == ("", 0), "uninstall again says nothing", output)
+
+
+def main():
+    results, lab, started = Results(), None, time.monotonic()
+    try:
+        require(NTHOST, DRIVER, LINUX, os.path.join(BIN, "wyrm.exe"), os.path.join(PROGRAMS, "bridge_proxy.sys"))
+        lab = Lab()
+        with Wine(lab.directory) as wine:
+            wine.install_dll()
+            wine.install_program()
+            tool = Tool(lab, wine, results)
+            without_adapters(tool)
+            print(f"without adapters after {time.monotonic() - started:.1f} s", flush=True)
+            tool.hosts = Hosts(lab, lab.namespace("cli"), os.path.join(lab.directory, "cli.sock"))
+            with_adapter(tool)
+            check(tool.hosts, lab, results)
+            print(f"with an adapter after {time.monotonic() - started:.1f} s")
+    except LabError as error:
+        results.check(False, str(error))
+    finally:
+        if lab:
+            lab.close()
+    print(f"{results.passed} passed, {results.failed} failed, 0 skipped")
+    return results.failed != 0
+
+
+sys.exit(main())

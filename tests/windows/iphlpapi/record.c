@@ -1,0 +1,157 @@
+/* A stand-in of iphlpapi.dll, native under Wine, which lacks the calls that configure IP: it appends each as
+ * a line to the file that WYRM_RECORD names, and answers as Windows does (IPv6 comes to an interface a little
+ * later than IPv4; an object that is there is not made again).  WYRM_RECORD_FAIL names a call that is refused
+ * with ERROR_ACCESS_DENIED. */
+#include <iphlpapi.h>
+#include <netioapi.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <windows.h>
+#include <winsock2.h>
+#include <ws2ipdef.h>
+
+struct dns_settings {
+    ULONG Version;
+    ULONG64 Flags;
+    PWSTR Domain, NameServer, SearchList;
+};
+
+enum { IPV6_LATE = 3 };
+
+static void text_of(const SOCKADDR_INET *address, char *text)
+{
+    const BYTE *bytes = address->si_family == AF_INET ? (const BYTE *)&address->Ipv4.sin_addr
+                                                      : (const BYTE *)&address->Ipv6.sin6_addr;
+    for (int i = 0; i < (address->si_family == AF_INET ? 4 : 16); i++)
+        sprintf(text + 2 * i, "%02x", bytes[i]);
+}
+
+/* Writes the line; the code that the call returns. */
+static DWORD record(const char *call, const char *line)
+{
+    wchar_t path[MAX_PATH], refused[64] = L"";
+    char text[600], name[64] = "";
+    DWORD put;
+    GetEnvironmentVariableW(L"WYRM_RECORD_FAIL", refused, 64);
+    WideCharToMultiByte(CP_UTF8, 0, refused, -1, name, sizeof name, NULL, NULL);
+    if (GetEnvironmentVariableW(L"WYRM_RECORD", path, MAX_PATH)) {
+        HANDLE file = CreateFileW(path, FILE_APPEND_DATA, FILE_SHARE_READ | FILE_SHARE_WRITE, NULL,
+                                  OPEN_ALWAYS, 0, NULL);
+        snprintf(text, sizeof text, "%s %s\n", call, line);
+        WriteFile(file, text, (DWORD)strlen(text), &put, NULL);
+        CloseHandle(file);
+    }
+    return strcmp(name, call) ? NO_ERROR : ERROR_ACCESS_DENIED;
+}
+
+DWORD WINAPI ConvertInterfaceAliasToLuid(const WCHAR *alias, PNET_LUID luid)
+{
+    return ERROR_FILE_NOT_FOUND;
+}
+
+DWORD WINAPI ConvertInterfaceLuidToIndex(const NET_LUID *luid, PNET_IFINDEX index)
+{
+    *index = 7;
+    return NO_ERROR;
+}
+
+DWORD WINAPI ConvertInterfaceLuidToGuid(const NET_LUID *luid, GUID *guid)
+{
+    memset(guid, 0, sizeof *guid);
+    memcpy(guid, luid, sizeof *luid);
+    return NO_ERROR;
+}
+
+VOID WINAPI InitializeUnicastIpAddressEntry(PMIB_UNICASTIPADDRESS_ROW row)
+{
+    memset(row, 0, sizeof *row);
+    row->OnLinkPrefixLength = 255;
+}
+
+DWORD WINAPI CreateUnicastIpAddressEntry(const MIB_UNICASTIPADDRESS_ROW *row)
+{
+    char address[40], line[100];
+    text_of(&row->Address, address);
+    sprintf(line, "%s/%u dad %u", address, row->OnLinkPrefixLength, row->DadState);
+    return record("CreateUnicastIpAddressEntry", line);
+}
+
+VOID WINAPI InitializeIpForwardEntry(PMIB_IPFORWARD_ROW2 row)
+{
+    memset(row, 0, sizeof *row);
+    row->Metric = 0xFFFFFFFFu;
+}
+
+DWORD WINAPI CreateIpForwardEntry2(const MIB_IPFORWARD_ROW2 *row)
+{
+    char address[40], hop[40], line[200];
+    text_of(&row->DestinationPrefix.Prefix, address);
+    text_of(&row->NextHop, hop);
+    sprintf(line, "%s/%u by %s metric %lu", address, row->DestinationPrefix.PrefixLength, hop, row->Metric);
+    return record("CreateIpForwardEntry2", line);
+}
+
+DWORD WINAPI DeleteIpForwardEntry2(const MIB_IPFORWARD_ROW2 *row)
+{
+    return ERROR_NOT_FOUND;
+}
+
+VOID WINAPI InitializeIpInterfaceEntry(PMIB_IPINTERFACE_ROW row)
+{
+    memset(row, 0, sizeof *row);
+}
+
+DWORD WINAPI GetIpInterfaceEntry(PMIB_IPINTERFACE_ROW row)
+{
+    static int asked;
+    if (row->Family == AF_INET6 && asked++ < IPV6_LATE)
+        return ERROR_NOT_FOUND;
+    row->NlMtu = 1400;
+    row->Metric = 25;
+    row->UseAutomaticMetric = TRUE;
+    row->Connected = TRUE;
+    row->SitePrefixLength = 64;
+    return NO_ERROR;
+}
+
+DWORD WINAPI SetIpInterfaceEntry(PMIB_IPINTERFACE_ROW row)
+{
+    char line[100];
+    if (row->Family == AF_INET && row->SitePrefixLength)
+        return ERROR_INVALID_PARAMETER;
+    sprintf(line, "IPv%d mtu %lu metric %lu%s", row->Family == AF_INET ? 4 : 6, row->NlMtu, row->Metric,
+            row->UseAutomaticMetric ? " automatic" : "");
+    return record("SetIpInterfaceEntry", line);
+}
+
+/* One default route by another interface, and one by nothing. */
+DWORD WINAPI GetIpForwardTable2(ADDRESS_FAMILY family, PMIB_IPFORWARD_TABLE2 *table)
+{
+    *table = HeapAlloc(GetProcessHeap(), HEAP_ZERO_MEMORY, sizeof **table);
+    if (!*table)
+        return ERROR_NOT_ENOUGH_MEMORY;
+    (*table)->NumEntries = family == AF_INET;
+    (*table)->Table[0].DestinationPrefix.Prefix.si_family = family;
+    (*table)->Table[0].InterfaceLuid.Value = 99;
+    return NO_ERROR;
+}
+
+VOID WINAPI FreeMibTable(PVOID memory)
+{
+    HeapFree(GetProcessHeap(), 0, memory);
+}
+
+DWORD WINAPI SetInterfaceDnsSettings(GUID interface_guid, const struct dns_settings *settings);
+DWORD WINAPI SetInterfaceDnsSettings(GUID interface_guid, const struct dns_settings *settings)
+{
+    char line[400];
+    sprintf(line, "flags %llu servers %ls domains %ls", settings->Flags, settings->NameServer,
+            settings->SearchList);
+    return record("SetInterfaceDnsSettings", line);
+}
+
+BOOL WINAPI DllMain(HINSTANCE instance, DWORD reason, LPVOID reserved)
+{
+    return TRUE;
+}
