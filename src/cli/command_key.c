@@ -26,7 +26,7 @@ static bool generate(const struct invocation *invocation, const char *name, bool
     if (invocation->count)
         return fail(failure, EXIT_USAGE, "this command takes no arguments (see `wyrm --help`)");
     if (platform_output_is_exposed())
-        fputs("wyrm: warning: every user can read the file that the key goes to: use `umask 077` first\n",
+        fputs("wyrm: warning: every user can read the file that the key goes to: " PLATFORM_RESTRICT "\n",
               stderr);
     bool done = platform_random(key, sizeof key, failure);
     if (done && clamp)

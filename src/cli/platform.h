@@ -7,6 +7,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* What to do before a key is written to a file. */
+#ifdef _WIN32
+#define PLATFORM_RESTRICT "write to a folder that only administrators and you can read"
+#else
+#define PLATFORM_RESTRICT "use `umask 077` first"
+#endif
+
 /* Before anything else of the program. */
 void platform_start(void);
 void platform_sleep_s(unsigned seconds);

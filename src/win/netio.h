@@ -7,13 +7,15 @@
  * of Windows before 10 2004 vanishes with the interface. */
 #pragma once
 
-#include <iphlpapi.h>
-#include <netioapi.h>
 #include <stdbool.h>
 #include <stdint.h>
+
 #include <winsock2.h>
 #include <ws2ipdef.h>
 #include <ws2tcpip.h>
+
+#include <iphlpapi.h>
+#include <netioapi.h>
 
 /* The layout of config_prefix (src/config), so that one is easily made of the other. */
 struct netio_prefix {

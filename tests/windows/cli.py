@@ -60,11 +60,12 @@ def without_adapters(tool):
     private, public = genkey()
     tool.want("pubkey", 0, public + "\n", "pubkey", text=private + "\n")
     tool.want("pubkey as JSON", 0, json.dumps({"public_key": public}, separators=(",", ":")), "pubkey", "--json", text=private)
-    outputs = [tool.run("genkey")[0].splitlines() for _ in range(2)]
+    # Wine writes the warning when the program ends.
+    outputs = [sorted(tool.run("genkey")[0].splitlines(), key=lambda line: " " not in line) for _ in range(2)]
     results.check(len({lines[-1] for lines in outputs}) == 2 and all(len(lines[-1]) == 44 for lines in outputs),
                   "genkey makes keys of its own", outputs)
     # The suite has the output in a file that every user can read.
-    results.check(all("every user can read" in lines[0] for lines in outputs), "genkey warns of such files", outputs)
+    results.check(all("every user can read" in lines[0] and "umask" not in lines[0] for lines in outputs), "genkey warns of such files", outputs)
     tool.want("genpsk as JSON", 0, '{"preshared_key":"', "genpsk", "--json")
     tool.want("a private key with a character too few is refused", 3, "holds no key", "pubkey", text=private[1:])
     results.check(private[1:30] not in tool.run("pubkey", text=private[1:])[0], "a secret is not repeated")

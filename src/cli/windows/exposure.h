@@ -3,7 +3,6 @@
 #pragma once
 
 #include <stdbool.h>
-#include <windows.h>
 #include <winsock2.h>
 
 /* Of an open file of a disk: its access list lets Everyone, Authenticated Users, Interactive or Users read,

@@ -4,7 +4,6 @@
 #include "secure_buffer.h"
 
 #include <stdbool.h>
-#include <windows.h>
 #include <winsock2.h>
 
 struct input {

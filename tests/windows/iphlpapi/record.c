@@ -2,14 +2,16 @@
  * a line to the file that WYRM_RECORD names, and answers as Windows does (IPv6 comes to an interface a little
  * later than IPv4; an object that is there is not made again).  WYRM_RECORD_FAIL names a call that is refused
  * with ERROR_ACCESS_DENIED. */
-#include <iphlpapi.h>
-#include <netioapi.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <windows.h>
+
 #include <winsock2.h>
 #include <ws2ipdef.h>
+#include <ws2tcpip.h>
+
+#include <iphlpapi.h>
+#include <netioapi.h>
 
 struct dns_settings {
     ULONG Version;
