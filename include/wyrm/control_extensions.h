@@ -77,7 +77,7 @@ WYRM_CONTROL_ASSERT(WYRM_IOCTL_SET_ATOMIC == 0xB098E40Du);
     X(35, HS_MEMORY, "hs-memory", "no memory")
 
 enum wyrm_drop_reason {
-#define WYRM_DROP_ENUMERATOR(number, identifier, name, meaning) WYRM_DROP_##identifier = number,
+#define WYRM_DROP_ENUMERATOR(number, identifier, name, meaning) WYRM_DROP_##identifier = (number),
     WYRM_DROP_REASONS(WYRM_DROP_ENUMERATOR)
 #undef WYRM_DROP_ENUMERATOR
         WYRM_DROP_REASON_COUNT

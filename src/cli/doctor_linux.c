@@ -28,10 +28,10 @@ static void examine_file(struct examination *examination, const char *directory,
 /* Tunnels of `up` whose process ended without `down`: their rules and DNS are still there. */
 static void examine_left(struct examination *examination)
 {
-    char **names, remedy[64];
-    size_t count = geteuid() == 0 ? state_names(&names) : 0;
+    char **names = NULL, remedy[64];
     if (geteuid() != 0)
         return;
+    size_t count = state_names(&names);
     for (size_t i = 0; i < count; i++) {
         struct state state;
         if (state_load(names[i], &state) == 0) {

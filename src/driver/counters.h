@@ -8,7 +8,7 @@
 
 /* The reasons and their numbers are the control interface's. */
 enum drop_reason {
-#define DROP_ENUMERATOR(number, identifier, name, meaning) DROP_##identifier = number,
+#define DROP_ENUMERATOR(number, identifier, name, meaning) DROP_##identifier = (number),
     WYRM_DROP_REASONS(DROP_ENUMERATOR)
 #undef DROP_ENUMERATOR
         DROP_REASONS
