@@ -95,11 +95,10 @@ class Image:
     def computed_checksum(self):
         field = self.optional + 64
         data = self.data[:field] + b"\0\0\0\0" + self.data[field + 4:]
-        total = sum(struct.unpack(f"<{len(data) // 2}H", data[:len(data) & ~1]))
-        if len(data) % 2:
-            total += data[-1]
-        while total >> 16:
-            total = (total & 0xFFFF) + (total >> 16)
+        # The sum of the 16-bit words with the carries added in again is the remainder by 0xFFFF of the whole as one number; but
+        # it is 0 for zeroes alone.
+        value = int.from_bytes(data, "little")
+        total = value % 0xFFFF or (0xFFFF if value else 0)
         return (total + len(self.data)) & 0xFFFFFFFF
 
     def imports(self):
