@@ -97,8 +97,9 @@ struct beside_cost beside_measure(const struct tunnel *one, const struct tunnel 
     if (other)
         pipeline_discard(other->ends[1].port, false);
     qsort(still.times, still.count, sizeof still.times[0], compare_counts);
-    cost.median = (double)still.times[still.count / 2];
-    cost.p99 = (double)still.times[still.count * 99 / 100];
+    size_t middle = still.count / 2, late = still.count * 99 / 100;
+    cost.median = (double)still.times[middle];
+    cost.p99 = (double)still.times[late];
     cost.flood_packets = other ? (double)(loud.sent - before) / ((double)cycles / tsc_hertz) : 0;
     return cost;
 }

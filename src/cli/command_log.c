@@ -36,29 +36,26 @@ static bool send_frame(struct control *control, uint32_t operation, const void *
     return send(control->fd, frame, (size_t)size, MSG_NOSIGNAL) == size;
 }
 
-/* The answer to the last frame: 1; 0: none came in time; -1 with errno. */
+/* The answer to the last frame: 1; 0: none came in time; an errno below 0. */
 static int receive_frame(struct control *control, void *payload, uint32_t size, int timeout_ms)
 {
     struct raw_header header;
     struct pollfd readable = {.fd = control->fd, .events = POLLIN};
     int ready = poll(&readable, 1, timeout_ms);
     if (ready <= 0)
-        return ready;
-    errno = EPIPE;
+        return ready < 0 ? -errno : 0;
     if (recv(control->fd, &header, sizeof header, MSG_WAITALL) != sizeof header)
-        return -1;
-    errno = EPROTO;
+        return -EPIPE;
     if (header.length != size || header.id != control->id || header.operation == RAW_REFUSED)
-        return -1;
-    errno = EPIPE;
-    return recv(control->fd, payload, size, MSG_WAITALL) == (ssize_t)size ? 1 : -1;
+        return -EPROTO;
+    return recv(control->fd, payload, size, MSG_WAITALL) == (ssize_t)size ? 1 : -EPIPE;
 }
 
 static bool open_adapter(const char *name, struct control *control, uint32_t *handle, struct failure *failure)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     struct raw_open open = {.system = 1, .administrator = 1, .integrity = SYSTEM_INTEGRITY};
-    struct raw_open_reply reply;
+    struct raw_open_reply reply = {0};
     if (!config_name_valid(name))
         return fail(failure, EXIT_USAGE, "\"%.60s\" cannot be the name of an adapter", name);
     snprintf(address.sun_path, sizeof address.sun_path, SOCKET_FORMAT, name);
@@ -103,7 +100,7 @@ static bool read_log(struct control *control, uint32_t handle, const struct invo
     struct {
         struct raw_control_reply head;
         struct wyrm_ioctl_log_entry entry;
-    } answer;
+    } answer = {0};
     const char *name = invocation->arguments[0];
     _Static_assert(sizeof answer == sizeof answer.head + sizeof answer.entry, "as it comes, without gaps");
     for (;;) {
@@ -114,7 +111,7 @@ static bool read_log(struct control *control, uint32_t handle, const struct invo
             return true;
         if (got < 0)
             return fail(failure, EXIT_NO_ANSWER, "%s: the log ended: %s", name,
-                        errno == EPIPE ? "the adapter is gone" : strerror(errno));
+                        got == -EPIPE ? "the adapter is gone" : strerror(-got));
         if (answer.head.status < 0)
             return fail(failure, EXIT_REFUSED, "%s: the log ended (NTSTATUS 0x%08X)", name,
                         (unsigned)answer.head.status);
@@ -126,10 +123,10 @@ static bool read_log(struct control *control, uint32_t handle, const struct invo
 bool command_log(const struct invocation *invocation, struct failure *failure)
 {
     struct control control = {.fd = -1};
-    uint32_t handle;
+    uint32_t handle = 0;
     if (invocation->count != 1)
         return fail(failure, EXIT_USAGE, "log wants one adapter: wyrm log NAME [--follow]");
-    bool done = open_adapter(invocation->arguments[0], &control, &handle, failure) &&
+    bool done = open_adapter(invocation->arguments[0], &control, &handle, failure) && control.fd >= 0 &&
                 read_log(&control, handle, invocation, failure);
     if (control.fd >= 0)
         close(control.fd); /* takes the request that waits with it */

@@ -63,7 +63,7 @@ bool secure_buffer_key_line(struct secure_buffer *buffer, const char *name, cons
     if (!secure_buffer_reserve(buffer, line))
         return false;
     char *at = (char *)buffer->data + buffer->length;
-    memcpy(at, name, prefix);
+    memcpy(at, name, prefix + 1);
     at[prefix] = '=';
     key_to_hex(at + prefix + 1, key);
     at[line - 1] = '\n'; /* over its NUL */

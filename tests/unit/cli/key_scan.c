@@ -73,6 +73,10 @@ __attribute__((destructor)) static void scan_all(void)
             access[1] == 'w')
             found = scan(memory, begin, end, where, patterns, count) || found;
     }
+    if (maps)
+        fclose(maps);
+    if (memory >= 0)
+        close(memory);
     if (found)
         _exit(FOUND);
 }

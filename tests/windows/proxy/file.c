@@ -133,8 +133,8 @@ static BOOLEAN skip(int socket, uint64_t count)
 
 static BOOLEAN read_answer(struct proxy_file *file)
 {
-    struct frame frame;
-    struct control_answer answer;
+    struct frame frame = {0};
+    struct control_answer answer = {0};
     struct proxy_request *request;
     ULONG wanted = 0;
     BOOLEAN whole;
@@ -189,7 +189,7 @@ static VOID NTAPI read_answers(PVOID context)
 static NTSTATUS open_handle(struct proxy_file *file, const struct proxy_token *token)
 {
     struct open_frame frame = {{sizeof(*token), OPERATION_OPEN, 0}, *token};
-    struct open_answer answer;
+    struct open_answer answer = {0};
 
     if (!linux_write_all(file->socket, &frame, sizeof(frame)) ||
         !linux_read_all(file->socket, &answer.frame, sizeof(answer.frame)) ||
