@@ -301,7 +301,7 @@ def under_load(options, tests, wyrm_initiates):
         ping(lab, namespaces[0], INNER4[1 - side], 1, 0.2)
 
     keys = [base64.b64decode(peer.public) for peer in (initiator, victim)]
-    reached, total = cookie_under_load(who, load, capture, OUTER4[side], keys, begin)
+    reached, total = cookie_under_load(who, load, capture, OUTER4[side], keys, begin, None if wyrm_initiates else victim.process)
     tests.equal(reached, "yes", f"{who}: a handshake with a cookie")
     tests.equal(total["responses"], 0, f"{who}: answered no stranger")
     lab.wait_for(lambda: ping(lab, namespaces[0], INNER4[1 - side], 1)["received"] == 1, f"{who}: the tunnel afterwards", 30)

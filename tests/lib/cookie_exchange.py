@@ -2,6 +2,7 @@
 handshakes until it is given a cookie and comes through with it."""
 
 import os
+import signal
 import socket
 import struct
 import threading
@@ -12,6 +13,9 @@ from netlab import LabError
 
 # Initiations, and how many a second: what makes load without losing everything depends on machine and implementation.
 BURSTS = ((800, 20000), (1600, 20000), (3200, 20000), (6400, 40000), (12800, 80000))
+# Wyrm's process, stopped while they arrive, finds them all at once, however fast it is: enough for load (512) and fewer than its
+# queue (4096).  In verify mode it is given datagrams more slowly than it answers them: only fast mode will do.
+BURSTS_STOPPED = ((2000, 100000),) * 3
 BURST_PAUSE = 0.6
 FLOOD_SECONDS, PATIENCE_SECONDS = 20, 4
 
@@ -69,18 +73,27 @@ def cookie_handshake(messages, initiator, initiator_public, responder_public):
 
 class Bursts:
     """Bursts of initiations with pauses: each fills the queue enough for a second of load, and the pause empties it, so that
-    an honest initiation is neither lost nor late."""
+    an honest initiation is neither lost nor late.  `stopped`: a process that has to stand still during a burst."""
 
-    def __init__(self, load, count, rate):
-        self.load, self.count, self.rate = load, count, rate
+    def __init__(self, load, count, rate, stopped=None):
+        self.load, self.count, self.rate, self.stopped = load, count, rate, stopped
         self.sum = {"sent": 0, "cookies": 0, "responses": 0}
         self.ending, self.error = threading.Event(), None
         self.thread = threading.Thread(target=self.work)
 
+    def burst(self):
+        if self.stopped:
+            self.stopped.send_signal(signal.SIGSTOP)
+        try:
+            return self.load.flood(count=self.count, rate=self.rate, sources=200, ports=4).result()
+        finally:
+            if self.stopped:
+                self.stopped.send_signal(signal.SIGCONT)
+
     def work(self):
         try:
             while not self.ending.is_set():
-                result = self.load.flood(count=self.count, rate=self.rate, sources=200, ports=4).result()
+                result = self.burst()
                 for name in self.sum:
                     self.sum[name] += result[name]
                 self.ending.wait(BURST_PAUSE)
@@ -123,12 +136,13 @@ def attempt(flood, capture, handshake, begin):
     return reached
 
 
-def cookie_under_load(who, load, capture, initiator, keys, begin):
+def cookie_under_load(who, load, capture, initiator, keys, begin, stopped=None):
     """Puts `who` under `load` and calls `begin`, which makes the side at address `initiator` begin a handshake, until one came
-    through with a cookie: ("yes", or how far it went; the sums of the load's results).  `keys`: public, the initiator's first."""
+    through with a cookie: ("yes", or how far it went; the sums of the load's results).  `keys`: public, the initiator's first.
+    `stopped`: the process of `who` when it has to stand still during a burst."""
     reached, total = None, {"sent": 0, "cookies": 0, "responses": 0}
-    for count, rate in BURSTS:
-        with Bursts(load, count, rate) as flood:
+    for count, rate in BURSTS_STOPPED if stopped else BURSTS:
+        with Bursts(load, count, rate, stopped) as flood:
             reached = attempt(flood, capture, lambda messages: cookie_handshake(messages, initiator, *keys), begin)
         for name in total:
             total[name] += flood.sum[name]

@@ -44,7 +44,7 @@ class World:
 class Tunnel:
     """One Wyrm and one WireGuard interface of the guest, with inner networks and ports of their own."""
 
-    def __init__(self, world, outer=OUTER4, psk=None, wyrm_initiates=True, keepalives=(None, None)):
+    def __init__(self, world, outer=OUTER4, psk=None, wyrm_initiates=True, keepalives=(None, None), verify=True):
         self.world, self.lab, self.guest, self.here, self.outer = world, world.lab, world.guest, world.here, outer
         number = world.tunnels
         world.tunnels += 1
@@ -54,7 +54,7 @@ class Tunnel:
         lengths = ("/24", "/64")
         self.wyrm = Peer(self.lab, self.here, "wyrm", f"k{number}",
                          [address[0] + length for address, length in zip((self.inner4, self.inner6), lengths)], self.port,
-                         ["--verify"])
+                         ["--verify"] if verify else [])
         self.kernel = KernelPeer(self.guest, f"wg{number}",
                                  [address[1] + length for address, length in zip((self.inner4, self.inner6), lengths)],
                                  self.port)
