@@ -23,6 +23,7 @@ struct dns_settings {
 #define FUNCTIONS(X)                                                                                         \
     X(InitializeUnicastIpAddressEntry, void, (MIB_UNICASTIPADDRESS_ROW *))                                   \
     X(CreateUnicastIpAddressEntry, DWORD, (const MIB_UNICASTIPADDRESS_ROW *))                                \
+    X(DeleteUnicastIpAddressEntry, DWORD, (const MIB_UNICASTIPADDRESS_ROW *))                                \
     X(InitializeIpForwardEntry, void, (MIB_IPFORWARD_ROW2 *))                                                \
     X(CreateIpForwardEntry2, DWORD, (const MIB_IPFORWARD_ROW2 *))                                            \
     X(DeleteIpForwardEntry2, DWORD, (const MIB_IPFORWARD_ROW2 *))                                            \
@@ -32,6 +33,7 @@ struct dns_settings {
     X(GetIpForwardTable2, DWORD, (ADDRESS_FAMILY, MIB_IPFORWARD_TABLE2 **))                                  \
     X(FreeMibTable, void, (void *))                                                                          \
     X(ConvertInterfaceLuidToGuid, DWORD, (const NET_LUID *, GUID *))                                         \
+    X(ConvertInterfaceAliasToLuid, DWORD, (const WCHAR *, NET_LUID *))                                       \
     X(SetInterfaceDnsSettings, DWORD, (GUID, const struct dns_settings *))
 
 #define MEMBER(name, result, arguments) result(WINAPI *name) arguments;
@@ -93,6 +95,19 @@ DWORD netio_add_address(const NET_LUID *luid, const struct netio_prefix *address
     return unless_there(ip.CreateUnicastIpAddressEntry(&row));
 }
 
+DWORD netio_delete_address(const NET_LUID *luid, const struct netio_prefix *address)
+{
+    MIB_UNICASTIPADDRESS_ROW row;
+    need();
+    if (!ip.InitializeUnicastIpAddressEntry || !ip.DeleteUnicastIpAddressEntry)
+        return ERROR_NOT_SUPPORTED;
+    ip.InitializeUnicastIpAddressEntry(&row);
+    fill_address(&row.Address, address);
+    row.InterfaceLuid = *luid;
+    DWORD code = ip.DeleteUnicastIpAddressEntry(&row);
+    return code == ERROR_NOT_FOUND ? 0 : code;
+}
+
 static DWORD route_row(MIB_IPFORWARD_ROW2 *row, const NET_LUID *luid, const struct netio_prefix *destination)
 {
     struct netio_prefix network = *destination;
@@ -151,7 +166,9 @@ DWORD netio_set_interface(const NET_LUID *luid, uint8_t family, uint32_t mtu, ui
     if (code)
         return code;
     row.NlMtu = mtu;
-    if (metric != NETIO_METRIC_KEEP) {
+    if (metric == NETIO_METRIC_AUTOMATIC) {
+        row.UseAutomaticMetric = TRUE;
+    } else if (metric != NETIO_METRIC_KEEP) {
         row.UseAutomaticMetric = FALSE;
         row.Metric = metric;
     }
@@ -159,6 +176,12 @@ DWORD netio_set_interface(const NET_LUID *luid, uint8_t family, uint32_t mtu, ui
     if (family == 4)
         row.SitePrefixLength = 0;
     return ip.SetIpInterfaceEntry(&row);
+}
+
+DWORD netio_find(const WCHAR *alias, NET_LUID *luid)
+{
+    need();
+    return ip.ConvertInterfaceAliasToLuid ? ip.ConvertInterfaceAliasToLuid(alias, luid) : ERROR_NOT_SUPPORTED;
 }
 
 DWORD netio_get_mtu(const NET_LUID *luid, uint8_t family, uint32_t *mtu)

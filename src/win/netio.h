@@ -27,14 +27,19 @@ struct netio_prefix {
 /* Adds an address with its on-link prefix; duplicate address detection is skipped, so that it serves at once.
  */
 DWORD netio_add_address(const NET_LUID *luid, const struct netio_prefix *address);
+DWORD netio_delete_address(const NET_LUID *luid, const struct netio_prefix *address);
 /* Adds an on-link route; host bits are cleared.  Metric: added to that of the interface. */
 DWORD netio_add_route(const NET_LUID *luid, const struct netio_prefix *destination, uint32_t metric);
 DWORD netio_delete_route(const NET_LUID *luid, const struct netio_prefix *destination);
-/* Of one family (4 or 6): the MTU, and a metric instead of the automatic one (NETIO_METRIC_KEEP: as it is).
+/* Of one family (4 or 6): the MTU, and a metric instead of the automatic one (NETIO_METRIC_KEEP: as it is;
+ * NETIO_METRIC_AUTOMATIC: the automatic one again).
  * Waits up to `wait_ms` for the family to come to a new interface. */
-#define NETIO_METRIC_KEEP 0xFFFFFFFFu
+#define NETIO_METRIC_KEEP      0xFFFFFFFFu
+#define NETIO_METRIC_AUTOMATIC 0xFFFFFFFEu
 DWORD netio_set_interface(const NET_LUID *luid, uint8_t family, uint32_t mtu, uint32_t metric,
                           uint32_t wait_ms);
+/* The interface of this name (of the connection). */
+DWORD netio_find(const WCHAR *alias, NET_LUID *luid);
 /* The MTU of one family. */
 DWORD netio_get_mtu(const NET_LUID *luid, uint8_t family, uint32_t *mtu);
 /* The interface that packets to an address leave by, its MTU, and not by `without` when that is not NULL

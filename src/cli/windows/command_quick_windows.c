@@ -1,9 +1,10 @@
 /* `wyrm up` and `wyrm down` on Windows.  An adapter lives as long as the process that made it, so `up` starts
  * this program once more, which makes the tunnel, tells how that went, and waits for `down`. */
 #include "command.h"
+#include "library.h"
 #include "tunnel.h"
+#include "tunnel_event.h"
 
-#include <sddl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,51 +14,6 @@
 #define LOOK_MS       50u
 #define PATH_UNITS    32768
 #define ANSWER_FORMAT "%u\n"
-
-/* FILE.conf: the tunnel has the file's name. */
-static bool name_of(const char *file, char *name, size_t size, struct failure *failure)
-{
-    const char *base = file;
-    for (const char *at = file; *at; at++)
-        if (*at == '\\' || *at == '/' || *at == ':')
-            base = at + 1;
-    size_t length = strlen(base);
-    if (length <= 5 || _stricmp(base + length - 5, ".conf") != 0)
-        return fail(failure, EXIT_USAGE, "\"%.200s\" is not a file NAME.conf", file);
-    length -= 5;
-    if (length >= WIREGUARD_MAX_ADAPTER_NAME || length >= size)
-        return fail(failure, EXIT_USAGE,
-                    "the file's name becomes the adapter's: at most 127 bytes before .conf");
-    memcpy(name, base, length);
-    name[length] = 0;
-    return true;
-}
-
-/* Set by `down`, there as long as the tunnel.  Only administrators and SYSTEM can make it under this name's
- * access list or set it. */
-static bool event_name(const char *name, WCHAR *wide, int units, struct failure *failure)
-{
-    WCHAR text[WIREGUARD_MAX_ADAPTER_NAME];
-    if (!utf16_of(name, text, WIREGUARD_MAX_ADAPTER_NAME))
-        return fail(failure, EXIT_USAGE,
-                    "\"%.60s\" cannot be the name of an adapter: use 1 to 127 characters", name);
-    swprintf(wide, (size_t)units, L"Global\\" WYRM_VENDOR_NAME L"-Tunnel-%s", text);
-    return true;
-}
-
-static HANDLE event_create(const WCHAR *name, bool *existed)
-{
-    SECURITY_ATTRIBUTES attributes = {.nLength = sizeof attributes};
-    if (!ConvertStringSecurityDescriptorToSecurityDescriptorW(L"D:P(A;;GA;;;SY)(A;;GA;;;BA)", SDDL_REVISION_1,
-                                                              &attributes.lpSecurityDescriptor, NULL))
-        return NULL;
-    HANDLE event = CreateEventW(&attributes, TRUE, FALSE, name);
-    DWORD code = GetLastError();
-    *existed = event ? code == ERROR_ALREADY_EXISTS : code == ERROR_ACCESS_DENIED;
-    LocalFree(attributes.lpSecurityDescriptor);
-    SetLastError(code);
-    return event;
-}
 
 /* ---- the process that keeps the tunnel ---- */
 
@@ -75,17 +31,14 @@ static void answer(const struct failure *failure)
 
 static bool keep(const char *file, const char *name, const struct config *config, struct failure *failure)
 {
-    WCHAR wide[WIREGUARD_MAX_ADAPTER_NAME + 64];
     struct tunnel tunnel;
-    bool existed = false;
-    if (!event_name(name, wide, sizeof wide / sizeof *wide, failure))
-        return false;
-    HANDLE event = event_create(wide, &existed);
-    if (existed)
-        return fail(failure, EXIT_REFUSED, "%.100s: another process is making or keeping this tunnel", name);
+    HANDLE event = tunnel_event_claim(name, failure);
     if (!event)
-        return fail_windows(failure, GetLastError(), "%.100s: the tunnel's event cannot be made", name);
-    if (!tunnel_open(&tunnel, name, config, failure)) {
+        return false;
+    bool made = tunnel_create(&tunnel, name, backend_driver(), failure);
+    if (!made || !tunnel_configure(&tunnel, config, endpoint_resolve, failure)) {
+        if (made)
+            tunnel_close(&tunnel);
         CloseHandle(event);
         return false;
     }
@@ -151,11 +104,8 @@ static bool take_answer(HANDLE pipe, const char *name, struct failure *failure)
 
 static bool is_up(const char *name)
 {
-    WCHAR wide[WIREGUARD_MAX_ADAPTER_NAME + 64];
     struct failure failure;
-    if (!event_name(name, wide, sizeof wide / sizeof *wide, &failure))
-        return false;
-    HANDLE event = OpenEventW(EVENT_MODIFY_STATE, FALSE, wide);
+    HANDLE event = tunnel_event_open(name, EVENT_MODIFY_STATE);
     if (!event)
         return false;
     CloseHandle(event);
@@ -187,11 +137,6 @@ static bool up(const char *file, const char *name, struct failure *failure)
     return done;
 }
 
-static bool has_hooks(const struct config *config)
-{
-    return config->pre_up.count || config->post_up.count || config->pre_down.count || config->post_down.count;
-}
-
 bool command_up(const struct invocation *invocation, struct failure *failure)
 {
     char name[WIREGUARD_MAX_ADAPTER_NAME];
@@ -201,20 +146,15 @@ bool command_up(const struct invocation *invocation, struct failure *failure)
         return fail(failure, EXIT_USAGE, "up wants one configuration: wyrm up FILE.conf");
     if (invocation->engine)
         return fail(failure, EXIT_USAGE, "there is no --engine on Windows");
-    if (!name_of(words[0], name, sizeof name, failure))
+    if (!tunnel_name_of(words[0], name, sizeof name, failure))
         return false;
     struct config *config = config_load(words[0], CONFIG_QUICK, "wyrm", failure->text, sizeof failure->text);
     failure->status = EXIT_INVALID;
     bool done = config != NULL;
     if (done && keeper)
         done = keep(words[0], name, config, failure);
-    else if (done && has_hooks(config))
-        done =
-            fail(failure, EXIT_INVALID,
-                 "%.100s: PreUp, PostUp, PreDown and PostDown are not run on Windows: take them out", name);
-    else if (done && config->save)
-        done =
-            fail(failure, EXIT_INVALID, "%.100s: SaveConfig is not possible on Windows: take it out", name);
+    else if (done && plan_refusal(config))
+        done = fail(failure, EXIT_INVALID, "%.100s: %s", name, plan_refusal(config));
     else if (done)
         done = up(words[0], name, failure);
     config_free(config);
@@ -228,19 +168,17 @@ bool command_up(const struct invocation *invocation, struct failure *failure)
 bool command_down(const struct invocation *invocation, struct failure *failure)
 {
     char name[WIREGUARD_MAX_ADAPTER_NAME];
-    WCHAR wide[WIREGUARD_MAX_ADAPTER_NAME + 64];
     if (invocation->count != 1)
         return fail(failure, EXIT_USAGE, "down wants one configuration: wyrm down FILE.conf");
-    if (!name_of(invocation->arguments[0], name, sizeof name, failure) ||
-        !event_name(name, wide, sizeof wide / sizeof *wide, failure))
+    if (!tunnel_name_of(invocation->arguments[0], name, sizeof name, failure))
         return false;
-    HANDLE event = OpenEventW(EVENT_MODIFY_STATE, FALSE, wide);
+    HANDLE event = tunnel_event_open(name, EVENT_MODIFY_STATE);
     if (!event && GetLastError() != ERROR_FILE_NOT_FOUND)
         return fail_windows(failure, GetLastError(), "%.100s: the tunnel's event cannot be opened", name);
     if (event) {
         SetEvent(event);
         CloseHandle(event);
-        for (unsigned waited = 0; (event = OpenEventW(SYNCHRONIZE, FALSE, wide)); waited += LOOK_MS) {
+        for (unsigned waited = 0; (event = tunnel_event_open(name, SYNCHRONIZE)); waited += LOOK_MS) {
             CloseHandle(event);
             if (waited >= DOWN_WAIT_MS)
                 return fail(failure, EXIT_NO_ANSWER, "%.100s: the tunnel's process does not end within %u s",

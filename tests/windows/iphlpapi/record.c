@@ -79,6 +79,13 @@ DWORD WINAPI CreateUnicastIpAddressEntry(const MIB_UNICASTIPADDRESS_ROW *row)
     return record("CreateUnicastIpAddressEntry", line);
 }
 
+DWORD WINAPI DeleteUnicastIpAddressEntry(const MIB_UNICASTIPADDRESS_ROW *row)
+{
+    char address[40];
+    text_of(&row->Address, address);
+    return record("DeleteUnicastIpAddressEntry", address);
+}
+
 VOID WINAPI InitializeIpForwardEntry(PMIB_IPFORWARD_ROW2 row)
 {
     memset(row, 0, sizeof *row);
@@ -96,7 +103,10 @@ DWORD WINAPI CreateIpForwardEntry2(const MIB_IPFORWARD_ROW2 *row)
 
 DWORD WINAPI DeleteIpForwardEntry2(const MIB_IPFORWARD_ROW2 *row)
 {
-    return ERROR_NOT_FOUND;
+    char address[40], line[100];
+    text_of(&row->DestinationPrefix.Prefix, address);
+    sprintf(line, "%s/%u", address, row->DestinationPrefix.PrefixLength);
+    return record("DeleteIpForwardEntry2", line);
 }
 
 VOID WINAPI InitializeIpInterfaceEntry(PMIB_IPINTERFACE_ROW row)

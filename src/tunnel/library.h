@@ -23,6 +23,8 @@ struct library {
     WYRM_SET_CONFIGURATION_ATOMICALLY_FUNC *set;
 };
 
+/* The path of a file in the folder of the program (or DLL) that this is part of.  false: GetLastError(). */
+bool beside_us(const WCHAR *file, WCHAR *path, DWORD units);
 /* Loads it at the first call and keeps it.  NULL: `failure` says why. */
 const struct library *library_load(struct failure *failure);
 /* For library_load()'s owner: opens an adapter by its name; NULL: `failure` says why. */

@@ -30,6 +30,14 @@ static inline void *memrchr(const void *data, int wanted, size_t length)
     return NULL;
 }
 
+static inline void *memmem(const void *data, size_t length, const void *wanted, size_t wanted_length)
+{
+    for (const char *at = data; length >= wanted_length; at++, length--)
+        if (!memcmp(at, wanted, wanted_length))
+            return (void *)at;
+    return NULL;
+}
+
 static inline char *strndup(const char *text, size_t length)
 {
     size_t used = strnlen(text, length);

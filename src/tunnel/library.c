@@ -12,6 +12,7 @@
 #define ERROR_ELEVATION_REQUIRED 740
 #endif
 #define LIBRARY_FILE WYRM_VENDOR_FILE ".dll"
+#define PATH_UNITS   1024
 
 bool utf16_of(const char *text, WCHAR *wide, int units)
 {
@@ -77,15 +78,34 @@ static bool look_up(HMODULE module, const char *name, void *variable, struct fai
                 name);
 }
 
+bool beside_us(const WCHAR *file, WCHAR *path, DWORD units)
+{
+    HMODULE us;
+    if (!GetModuleHandleExW(GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS |
+                                GET_MODULE_HANDLE_EX_FLAG_UNCHANGED_REFCOUNT,
+                            (const WCHAR *)(const void *)&library_load, &us))
+        return false;
+    DWORD length = GetModuleFileNameW(us, path, units);
+    while (length && path[length - 1] != L'\\')
+        length--;
+    if (!length || length + wcslen(file) >= units) {
+        SetLastError(ERROR_FILENAME_EXCED_RANGE);
+        return false;
+    }
+    wcscpy(path + length, file);
+    return true;
+}
+
 const struct library *library_load(struct failure *failure)
 {
     static struct library library;
     static HMODULE module;
     if (module)
         return &library;
-    /* From nowhere but this program's own folder, and what it needs from System32. */
-    module = LoadLibraryExW(L"" LIBRARY_FILE, NULL,
-                            LOAD_LIBRARY_SEARCH_APPLICATION_DIR | LOAD_LIBRARY_SEARCH_SYSTEM32);
+    WCHAR path[PATH_UNITS];
+    /* From nowhere but our own folder, and what it needs from there and System32. */
+    if (beside_us(L"" LIBRARY_FILE, path, PATH_UNITS))
+        module = LoadLibraryExW(path, NULL, LOAD_LIBRARY_SEARCH_DLL_LOAD_DIR | LOAD_LIBRARY_SEARCH_SYSTEM32);
     if (!module) {
         fail_windows(failure, GetLastError(), LIBRARY_FILE " cannot be loaded from this program's folder");
         return NULL;

@@ -40,25 +40,30 @@ bool peer_change_add_prefix(struct peer_change *peer, const struct config_prefix
     return true;
 }
 
+bool peer_change_from_config(struct peer_change *peer, const struct config_peer *from)
+{
+    peer->replace_allowed_ips = true;
+    peer->has_preshared_key = from->has_preshared_key;
+    memcpy(peer->preshared_key, from->preshared_key, KEY_LENGTH);
+    peer->has_keepalive = from->has_keepalive;
+    peer->keepalive = from->keepalive;
+    for (size_t i = 0; i < from->allowed_ips.count; i++)
+        if (!peer_change_add_prefix(peer, &from->allowed_ips.items[i], false))
+            return false;
+    return true;
+}
+
 bool change_add_config_peers(struct change *change, const struct config *config, struct failure *failure)
 {
     for (size_t i = 0; i < config->peer_count; i++) {
         const struct config_peer *from = &config->peers[i];
         struct peer_change *peer = change_add_peer(change, from->public_key);
-        if (!peer)
+        if (!peer || !peer_change_from_config(peer, from))
             return fail(failure, EXIT_REFUSED, "out of memory");
-        peer->replace_allowed_ips = true;
-        peer->has_preshared_key = from->has_preshared_key;
-        memcpy(peer->preshared_key, from->preshared_key, KEY_LENGTH);
-        peer->has_keepalive = from->has_keepalive;
-        peer->keepalive = from->keepalive;
         peer->has_endpoint = from->endpoint_host != NULL;
         if (peer->has_endpoint &&
             !endpoint_resolve(from->endpoint_host, from->endpoint_port, &peer->endpoint, failure))
             return false;
-        for (size_t k = 0; k < from->allowed_ips.count; k++)
-            if (!peer_change_add_prefix(peer, &from->allowed_ips.items[k], false))
-                return fail(failure, EXIT_REFUSED, "out of memory");
     }
     return true;
 }

@@ -39,6 +39,8 @@ struct change {
 struct peer_change *change_add_peer(struct change *change, const uint8_t public_key[KEY_LENGTH]);
 /* false: no memory. */
 bool peer_change_add_prefix(struct peer_change *peer, const struct config_prefix *prefix, bool remove);
+/* All that a file says of a peer but the address of its endpoint.  false: no memory. */
+bool peer_change_from_config(struct peer_change *peer, const struct config_peer *from);
 /* Appends the peers of a configuration file; names are resolved. */
 bool change_add_config_peers(struct change *change, const struct config *config, struct failure *failure);
 /* Wipes and frees. */

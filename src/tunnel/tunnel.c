@@ -1,0 +1,191 @@
+/* See tunnel.h. */
+#include "tunnel.h"
+
+#include "library.h"
+#include "network.h"
+#include "sync.h"
+
+#include <string.h>
+
+#define TUNNEL_HEADERS  80u /* IPv6, UDP and WireGuard around a packet: as wg-quick counts */
+#define DEFAULT_WAY_MTU 1500u
+#define MINIMUM_MTU     576u
+
+static bool ends_with(const char *text, size_t length, const char *end)
+{
+    size_t bytes = strlen(end);
+    return length > bytes && _stricmp(text + length - bytes, end) == 0;
+}
+
+bool tunnel_name_of(const char *file, char *name, size_t size, struct failure *failure)
+{
+    const char *base = file;
+    for (const char *at = file; *at; at++)
+        if (*at == '\\' || *at == '/' || *at == ':')
+            base = at + 1;
+    size_t length = strlen(base);
+    if (ends_with(base, length, ".conf.dpapi"))
+        length -= strlen(".conf.dpapi");
+    else if (ends_with(base, length, ".conf"))
+        length -= strlen(".conf");
+    else
+        return fail(failure, EXIT_USAGE, "\"%.200s\" is not a file NAME.conf", file);
+    if (length >= WIREGUARD_MAX_ADAPTER_NAME || length >= size)
+        return fail(failure, EXIT_USAGE,
+                    "the file's name becomes the adapter's: at most 127 bytes before .conf");
+    memcpy(name, base, length);
+    name[length] = 0;
+    return true;
+}
+
+/* ---- keys and peers ---- */
+
+static const struct config_peer *find_peer(const struct config *config, const uint8_t key[KEY_LENGTH])
+{
+    for (size_t i = 0; config && i < config->peer_count; i++)
+        if (!memcmp(config->peers[i].public_key, key, KEY_LENGTH))
+            return &config->peers[i];
+    return NULL;
+}
+
+static bool device_has(const struct device *device, const uint8_t key[KEY_LENGTH])
+{
+    for (size_t i = 0; device && i < device->peer_count; i++)
+        if (!memcmp(device->peers[i].public_key, key, KEY_LENGTH))
+            return device->peers[i].endpoint.family != 0;
+    return false;
+}
+
+/* The file says of the endpoint what it said before, and the adapter has one: it may have moved on since. */
+static bool endpoint_stays(const struct config *old, const struct device *device,
+                           const struct config_peer *peer)
+{
+    const struct config_peer *before = find_peer(old, peer->public_key);
+    return before && before->endpoint_host && before->endpoint_port == peer->endpoint_port &&
+           !strcmp(before->endpoint_host, peer->endpoint_host) && device_has(device, peer->public_key);
+}
+
+/* `old` and `device`: NULL for a new adapter. */
+static bool add_peers(struct change *change, const struct config *config, const struct config *old,
+                      const struct device *device, tunnel_resolve *resolve, struct failure *failure)
+{
+    for (size_t i = 0; i < config->peer_count; i++) {
+        const struct config_peer *from = &config->peers[i];
+        struct peer_change *peer = change_add_peer(change, from->public_key);
+        if (!peer || !peer_change_from_config(peer, from))
+            return fail(failure, EXIT_REFUSED, "out of memory");
+        peer->has_endpoint = from->endpoint_host && !endpoint_stays(old, device, from);
+        if (peer->has_endpoint &&
+            !resolve(from->endpoint_host, from->endpoint_port, &peer->endpoint, failure))
+            return false;
+    }
+    return true;
+}
+
+static void take_interface(struct change *change, const struct config *config)
+{
+    change->has_private_key = true;
+    memcpy(change->private_key, config->private_key, KEY_LENGTH);
+    change->has_listen_port = true;
+    change->listen_port = config->listen_port;
+    change->replace_peers = true;
+}
+
+/* ---- MTU ---- */
+
+/* That of the way to the endpoints without the headers of the tunnel. */
+static uint32_t automatic_mtu(const struct tunnel *tunnel, const struct change *change)
+{
+    uint32_t least = 0;
+    for (size_t i = 0; i < change->peer_count; i++) {
+        const struct endpoint *endpoint = &change->peers[i].endpoint;
+        SOCKADDR_INET to = {0};
+        NET_LUID through;
+        uint32_t mtu;
+        to.si_family = endpoint->family == 4 ? AF_INET : AF_INET6;
+        if (endpoint->family == 4)
+            memcpy(&to.Ipv4.sin_addr, endpoint->address, 4);
+        else
+            memcpy(&to.Ipv6.sin6_addr, endpoint->address, 16);
+        if (change->peers[i].has_endpoint && netio_way_to(&to, &tunnel->luid, &through, &mtu) == 0 &&
+            (!least || mtu < least))
+            least = mtu;
+    }
+    if (!least || least > DEFAULT_WAY_MTU)
+        least = DEFAULT_WAY_MTU;
+    return least - TUNNEL_HEADERS < MINIMUM_MTU ? MINIMUM_MTU : least - TUNNEL_HEADERS;
+}
+
+/* ---- the whole ---- */
+
+bool tunnel_create(struct tunnel *tunnel, const char *name, struct backend *backend, struct failure *failure)
+{
+    *tunnel = (struct tunnel){.backend = backend, .name = name};
+    return backend->open(backend, name, &tunnel->luid, failure);
+}
+
+bool tunnel_configure(struct tunnel *tunnel, const struct config *config, tunnel_resolve *resolve,
+                      struct failure *failure)
+{
+    static const struct plan nothing;
+    struct change change = {0};
+    struct plan plan;
+    take_interface(&change, config);
+    bool done = plan_make(&plan, config) || fail(failure, EXIT_REFUSED, "out of memory");
+    done = done && add_peers(&change, config, NULL, NULL, resolve, failure) &&
+           tunnel->backend->set(tunnel->backend, &change, failure);
+    uint32_t mtu = config->mtu ? config->mtu : automatic_mtu(tunnel, &change);
+    change_free(&change);
+    if (!done) {
+        plan_free(&plan);
+        return false;
+    }
+    /* Whatever of it is done is to be undone. */
+    plan_free(&tunnel->plan);
+    tunnel->plan = plan;
+    tunnel->mtu = mtu;
+    return network_change(&tunnel->luid, tunnel->name, &nothing, 0, &plan, mtu, failure) &&
+           tunnel->backend->up(tunnel->backend, failure);
+}
+
+bool tunnel_reconfigure(struct tunnel *tunnel, const struct config *old, const struct config *new,
+                        tunnel_resolve *resolve, struct failure *failure)
+{
+    struct change change = {0};
+    struct device device = {0};
+    struct plan plan;
+    struct failure ignored;
+    struct backend *backend = tunnel->backend;
+    take_interface(&change, new);
+    bool done = plan_make(&plan, new) || fail(failure, EXIT_REFUSED, "out of memory");
+    done = done && backend->get(backend, &device, failure) &&
+           add_peers(&change, new, old, &device, resolve, failure);
+    uint32_t mtu = new->mtu ? new->mtu : old->mtu ? automatic_mtu(tunnel, &change) : tunnel->mtu;
+    done = done && sync_difference(&change, &device, failure);
+    if (done) {
+        done = network_change(&tunnel->luid, tunnel->name, &tunnel->plan, tunnel->mtu, &plan, mtu, failure) &&
+               backend->set(backend, &change, failure);
+        if (!done)
+            network_change(&tunnel->luid, tunnel->name, &plan, mtu, &tunnel->plan, tunnel->mtu, &ignored);
+    }
+    if (done) {
+        struct plan before = tunnel->plan;
+        tunnel->plan = plan;
+        tunnel->mtu = mtu;
+        plan = before;
+    }
+    plan_free(&plan);
+    change_free(&change);
+    device_free(&device);
+    return done;
+}
+
+void tunnel_close(struct tunnel *tunnel)
+{
+    /* What may outlive the interface; addresses and routes do not. */
+    for (int i = 0; i < PLAN_FAMILIES; i++)
+        if (tunnel->plan.families[i].has_dns)
+            netio_set_dns(&tunnel->luid, i == PLAN_IPV4 ? 4 : 6, L"", L"");
+    tunnel->backend->close(tunnel->backend);
+    plan_free(&tunnel->plan);
+}
