@@ -19,7 +19,11 @@ import signing
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), ".."))
 BIN = {"x64": "build/bin", "arm64": "build/bin/arm64", "x86": "build/bin/x86"}
-SDK_HEADERS = ("control.h", "wireguard.h", "wireguard_iterate.h")
+SDK_HEADERS = ("control.h", "tunnel.h", "wireguard.h", "wireguard_iterate.h")
+# {file, with the product's name for "wyrm": what the README says of it}
+PROGRAMS = {"wyrm.dll": "the programming interface", "wyrm.exe": "the command-line tool",
+            "wyrm-service.exe": "the tunnel service", "wyrm-engine.exe": "the engine in user space, for machines without the driver",
+            "wyrm-tunnel.dll": "a tunnel for a program that brings its own service"}
 UNSIGNED = ("Nothing in this package is signed: Windows loads the driver only after it has been signed by Microsoft, or signed\n"
             "  with a certificate that the machine trusts while test signing is on.")
 TEST_SIGNED = ("This is a test signature, for test machines only.  As an administrator, then restart:\n"
@@ -65,8 +69,8 @@ def debian_versions(names):
 
 
 def readme(product, name, version, architecture, programs, signature):
-    descriptions = {"dll": "the programming interface", "exe": "the command-line tool"}
-    lines = [f"  {file:<30}{'the tunnel service' if 'service' in file else descriptions[file[-3:]]}" for file in programs]
+    descriptions = {file.replace("wyrm", name): text for file, text in PROGRAMS.items()}
+    lines = [f"  {file:<30}{descriptions[file]}" for file in programs]
     settings = []
     for keyword, low, high, default, title, texts in make_inf.keywords():
         values = ", ".join(f"{low + i} {text}" for i, text in enumerate(texts)) if texts else f"{low} to {high}"
@@ -125,7 +129,7 @@ class Package:
     def programs(self):
         """[file names], with those that are not built yet left out"""
         out = []
-        for file in ("wyrm.dll", "wyrm.exe", "wyrm-service.exe"):
+        for file in PROGRAMS:
             target = file.replace("wyrm", self.name)
             # A vendor's build has named them already.
             built = next((path for path in (os.path.join(self.bin, name) for name in (target, file))
@@ -138,9 +142,10 @@ class Package:
             if os.path.exists(built + ".pdb"):
                 write(self.path("symbols", os.path.basename(built) + ".pdb"), read(built + ".pdb"))
             out.append(target)
-        library = os.path.join(ROOT, self.build, f"user-{self.architecture}/src/dll/wyrm_dll.lib")
-        if os.path.exists(library):
-            write(self.path("sdk", self.name + ".lib"), read(library))
+        for library, target in (("dll/wyrm_dll.lib", self.name), ("service/wyrm_tunnel.lib", self.name + "-tunnel")):
+            library = os.path.join(ROOT, self.build, f"user-{self.architecture}/src", library)
+            if os.path.exists(library):
+                write(self.path("sdk", target + ".lib"), read(library))
         for header in SDK_HEADERS:
             source = os.path.join(ROOT, "include", "wyrm", header)
             if os.path.exists(source):

@@ -5,6 +5,7 @@
 #include "change.h"
 #include "device.h"
 #include "failure.h"
+#include "library.h"
 
 #include <winsock2.h>
 #include <ws2tcpip.h>
@@ -26,5 +27,6 @@ struct backend {
     HANDLE process;   /* of an engine: signaled when it has died; NULL: none */
 };
 
-/* The driver, through wyrm.dll.  One in a process. */
-struct backend *backend_driver(void);
+/* The driver, through wyrm.dll.  One in a process.  `logger` gets what DLL and driver say, on any thread;
+ * NULL: nobody does. */
+struct backend *backend_driver(WIREGUARD_LOGGER_CALLBACK logger);

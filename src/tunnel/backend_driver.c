@@ -1,6 +1,6 @@
 /* The adapter by the driver: see backend.h. */
 #include "backend.h"
-#include "library.h"
+
 #include "transport.h"
 
 #include <string.h>
@@ -9,6 +9,7 @@ struct driver_backend {
     struct backend common;
     const struct library *library;
     WIREGUARD_ADAPTER_HANDLE adapter;
+    WIREGUARD_LOGGER_CALLBACK logger; /* NULL: none */
 };
 
 /* The same name gets the same GUID each time, so that Windows knows the network again. */
@@ -45,10 +46,15 @@ static bool driver_open(struct backend *backend, const char *name, NET_LUID *lui
     if (!utf16_of(name, wide, WIREGUARD_MAX_ADAPTER_NAME))
         return fail(failure, EXIT_USAGE,
                     "\"%.60s\" cannot be the name of an adapter: use 1 to 127 characters", name);
+    if (driver->logger)
+        driver->library->set_logger(driver->logger);
     driver->adapter = driver->library->create(wide, L"" WYRM_VENDOR_NAME, &guid);
     if (!driver->adapter)
         return fail_windows(failure, GetLastError(), "%.100s: the adapter cannot be created", name);
     driver->library->luid(driver->adapter, luid);
+    /* A log that cannot be followed keeps no tunnel down; the DLL says so. */
+    if (driver->logger)
+        driver->library->set_logging(driver->adapter, WIREGUARD_ADAPTER_LOG_ON);
     backend->name = name;
     return true;
 }
@@ -74,7 +80,7 @@ static bool driver_alive(struct backend *backend)
 {
     const struct driver_backend *driver = driver_of(backend);
     WIREGUARD_ADAPTER_STATE state;
-    return driver->library->get_state(driver->adapter, &state) && state == WIREGUARD_ADAPTER_STATE_UP;
+    return driver->library->get_state(driver->adapter, &state);
 }
 
 static void driver_close(struct backend *backend)
@@ -84,7 +90,7 @@ static void driver_close(struct backend *backend)
     driver->adapter = NULL;
 }
 
-struct backend *backend_driver(void)
+struct backend *backend_driver(WIREGUARD_LOGGER_CALLBACK logger)
 {
     static struct driver_backend driver = {.common = {.open = driver_open,
                                                       .get = driver_get,
@@ -92,5 +98,6 @@ struct backend *backend_driver(void)
                                                       .up = driver_up,
                                                       .alive = driver_alive,
                                                       .close = driver_close}};
+    driver.logger = logger;
     return &driver.common;
 }

@@ -180,6 +180,13 @@ bool tunnel_reconfigure(struct tunnel *tunnel, const struct config *old, const s
     return done;
 }
 
+bool tunnel_repeat(struct tunnel *tunnel, struct failure *failure)
+{
+    static const struct plan nothing;
+    return network_change(&tunnel->luid, tunnel->name, &nothing, 0, &tunnel->plan, tunnel->mtu, failure) &&
+           tunnel->backend->up(tunnel->backend, failure);
+}
+
 void tunnel_close(struct tunnel *tunnel)
 {
     /* What may outlive the interface; addresses and routes do not. */

@@ -32,4 +32,6 @@ bool tunnel_configure(struct tunnel *tunnel, const struct config *config, tunnel
  * that the file gives as before stays where its peer was heard last.  All or nothing. */
 bool tunnel_reconfigure(struct tunnel *tunnel, const struct config *old, const struct config *new,
                         tunnel_resolve *resolve, struct failure *failure);
+/* Gives the interface once more what it has been given; what is there stays. */
+bool tunnel_repeat(struct tunnel *tunnel, struct failure *failure);
 void tunnel_close(struct tunnel *tunnel);

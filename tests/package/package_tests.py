@@ -193,7 +193,7 @@ def test_other_folder(scratch):
             os.makedirs(os.path.dirname(target), exist_ok=True)
             shutil.copy2(os.path.join(ROOT, name), target)
     shutil.copytree(os.path.join(ROOT, "build", "cache"), os.path.join(copy, "build", "cache"))
-    for preset, targets in (("windows-x64", ("wyrm",)), ("user-x64", ("wyrm_dll", "wyrm"))):
+    for preset, targets in (("windows-x64", ("wyrm",)), ("user-x64", ("wyrm_dll", "wyrm", "wyrm_service", "wyrm_tunnel", "wyrm_engine"))):
         for words in (("cmake", "--preset", preset), ("cmake", "--build", "--preset", preset, "-j2", "--target", *targets)):
             run = command(*words, cwd=copy)
             if not check(run.returncode == 0, f"{' '.join(words)} in another folder", run.stdout[-600:] + run.stderr[-300:]):

@@ -52,12 +52,14 @@ def make_template():
 class Wine:
     """A prefix and what runs in it; close() (or the end of a `with`) ends and deletes it."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, services=None):
+        """`services`: variables of the services' environment, which Wine makes of the registry; those that begin with WINE
+        come from the first program's."""
         if not os.path.exists(WINE):
             raise LabError(f"{WINE} is missing: run ./setup")
         make_template()
         self.directory, self.prefix, self.programs = directory, os.path.join(directory, "wine"), 0
-        self.environment = environment(self.prefix)
+        self.environment = dict(environment(self.prefix), **(services or {}))
 
         def link_or_copy(source, target):
             # Registry files are written in place; everything else is only ever replaced.
@@ -72,6 +74,12 @@ class Wine:
             self.replace(os.path.join(PROGRAMS, "bridge_proxy.sys"), os.path.join(self.windows, "system32", "drivers", driver))
         # Chosen by the programs that ask for it (start); Wine takes its own for all others.
         self.replace(os.path.join(PROGRAMS, "cfgmgr32.dll"), os.path.join(self.windows, "system32", "cfgmgr32.dll"))
+        if services:  # before the server reads it
+            with open(os.path.join(self.prefix, "system.reg"), "a", encoding="utf-8") as file:
+                file.write("\n[System\\\\CurrentControlSet\\\\Control\\\\Session Manager\\\\Environment] 1\n")
+                for name, value in services.items():
+                    escaped = value.replace("\\", "\\\\")
+                    file.write(f'"{name}"="{escaped}"\n')
         subprocess.run([WINESERVER, "-p"], env=self.environment, check=True, timeout=30)
 
     def install_dll(self, date="2026-01-02", vendor=None):

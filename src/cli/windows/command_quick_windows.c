@@ -35,7 +35,7 @@ static bool keep(const char *file, const char *name, const struct config *config
     HANDLE event = tunnel_event_claim(name, failure);
     if (!event)
         return false;
-    bool made = tunnel_create(&tunnel, name, backend_driver(), failure);
+    bool made = tunnel_create(&tunnel, name, backend_driver(NULL), failure);
     if (!made || !tunnel_configure(&tunnel, config, endpoint_resolve, failure)) {
         if (made)
             tunnel_close(&tunnel);

@@ -1,7 +1,8 @@
 /* A stand-in of iphlpapi.dll, native under Wine, which lacks the calls that configure IP: it appends each as
  * a line to the file that WYRM_RECORD names, and answers as Windows does (IPv6 comes to an interface a little
  * later than IPv4; an object that is there is not made again).  WYRM_RECORD_FAIL names a call that is refused
- * with ERROR_ACCESS_DENIED. */
+ * with ERROR_ACCESS_DENIED; so does the file whose name is that of WYRM_RECORD with ".fail" behind it, for
+ * processes that run already. */
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -29,6 +30,19 @@ static void text_of(const SOCKADDR_INET *address, char *text)
         sprintf(text + 2 * i, "%02x", bytes[i]);
 }
 
+static void read_refused(wchar_t *path, char *name, DWORD size)
+{
+    DWORD got = 0;
+    wcscat(path, L".fail");
+    HANDLE file =
+        CreateFileW(path, GENERIC_READ, FILE_SHARE_READ | FILE_SHARE_WRITE, NULL, OPEN_EXISTING, 0, NULL);
+    if (file == INVALID_HANDLE_VALUE)
+        return;
+    if (ReadFile(file, name, size - 1, &got, NULL))
+        name[got] = 0;
+    CloseHandle(file);
+}
+
 /* Writes the line; the code that the call returns. */
 static DWORD record(const char *call, const char *line)
 {
@@ -37,19 +51,22 @@ static DWORD record(const char *call, const char *line)
     DWORD put;
     GetEnvironmentVariableW(L"WYRM_RECORD_FAIL", refused, 64);
     WideCharToMultiByte(CP_UTF8, 0, refused, -1, name, sizeof name, NULL, NULL);
-    if (GetEnvironmentVariableW(L"WYRM_RECORD", path, MAX_PATH)) {
+    if (GetEnvironmentVariableW(L"WYRM_RECORD", path, MAX_PATH - 5)) {
         HANDLE file = CreateFileW(path, FILE_APPEND_DATA, FILE_SHARE_READ | FILE_SHARE_WRITE, NULL,
                                   OPEN_ALWAYS, 0, NULL);
         snprintf(text, sizeof text, "%s %s\n", call, line);
         WriteFile(file, text, (DWORD)strlen(text), &put, NULL);
         CloseHandle(file);
+        read_refused(path, name, sizeof name);
     }
     return strcmp(name, call) ? NO_ERROR : ERROR_ACCESS_DENIED;
 }
 
+/* The adapter of the stand-in for wintun.dll, whatever its name is. */
 DWORD WINAPI ConvertInterfaceAliasToLuid(const WCHAR *alias, PNET_LUID luid)
 {
-    return ERROR_FILE_NOT_FOUND;
+    luid->Value = 0x35000012345600u;
+    return NO_ERROR;
 }
 
 DWORD WINAPI ConvertInterfaceLuidToIndex(const NET_LUID *luid, PNET_IFINDEX index)
@@ -146,6 +163,28 @@ DWORD WINAPI GetIpForwardTable2(ADDRESS_FAMILY family, PMIB_IPFORWARD_TABLE2 *ta
     (*table)->NumEntries = family == AF_INET;
     (*table)->Table[0].DestinationPrefix.Prefix.si_family = family;
     (*table)->Table[0].InterfaceLuid.Value = 99;
+    return NO_ERROR;
+}
+
+/* What wyrm-engine.exe wants besides. */
+DWORD WINAPI GetIfTable2(PMIB_IF_TABLE2 *table)
+{
+    *table = HeapAlloc(GetProcessHeap(), HEAP_ZERO_MEMORY, sizeof **table);
+    return *table ? NO_ERROR : ERROR_NOT_ENOUGH_MEMORY;
+}
+
+NET_IFINDEX WINAPI if_nametoindex(const char *name)
+{
+    return 0;
+}
+
+char *WINAPI if_indextoname(NET_IFINDEX index, char *name)
+{
+    return NULL;
+}
+
+DWORD WINAPI CancelMibChangeNotify2(HANDLE notification)
+{
     return NO_ERROR;
 }
 

@@ -1,0 +1,10 @@
+/* The user-space engine instead of the driver: wyrm-engine.exe beside this program (docs/engine.md), one
+ * process, whose end is the adapter's. */
+#pragma once
+
+#include "backend.h"
+
+/* The registry value UseUserspaceImplementation of the vendor's key, a DWORD other than 0. */
+bool engine_is_chosen(void);
+/* One in a process. */
+struct backend *backend_engine(void);
