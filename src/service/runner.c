@@ -250,13 +250,13 @@ static bool run(struct runner *runner, struct failure *failure)
 static void begin(struct runner *runner)
 {
     struct failure failure;
-    DWORD code = 0;
     platform_start();
-    if (!folders_prepare(&failure))
-        log_foreign(LOG_WARNING, "folders", failure.text);
-    code = log_open(runner->name, runner->to_stderr);
+    bool prepared = folders_prepare(&failure);
+    DWORD code = log_open(runner->name, runner->to_stderr);
+    if (!prepared)
+        log_event(LOG_WARNING, "%s", failure.text);
     if (code)
-        log_line(LOG_WARNING, "there is no log file: code %lu", code);
+        log_event(LOG_WARNING, "there is no log file: code %lu", code);
 }
 
 bool runner_run(struct runner *runner, struct failure *failure)

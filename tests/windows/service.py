@@ -119,6 +119,12 @@ def arguments(bench):
         bench.results.check(private not in output, "no key in the message")
     bench.want("a file that is not there", 1, "cannot be opened", "install", "C:\\none.conf")
     bench.results.check(not os.path.exists(bench.stored("bad")) and bench.run("status")[0] == "", "nothing is left of them")
+    os.makedirs(bench.data)
+    with open(os.path.join(bench.data, "Configurations"), "w", encoding="ascii"):
+        pass
+    bench.want("a file where the folder should be", 1, "was made by somebody else", "install", bench.write("good.conf", f"[Interface]\nPrivateKey = {private}\n"))
+    os.unlink(os.path.join(bench.data, "Configurations"))
+    bench.results.check(bench.run("status")[0] == "", "no service is made then")
 
 
 class Tunnel:
@@ -157,7 +163,8 @@ def life(bench, tunnel, hosts):
     """Install, start, traffic, reload, stop."""
     results = bench.results
     home = bench.write("home.conf", tunnel.text("DNS = 10.72.0.53, home.example\n"))
-    bench.want("install", 0, "", "install", home)
+    output, status = bench.run("install", home)
+    results.check((output, status) == ("", 0), "install", f"{status} {output}")
     with open(bench.stored("home"), "rb") as file:
         stored = file.read()
     results.check(tunnel.private.encode() not in stored and b"PrivateKey" not in stored and b"Address" not in stored, "what is stored is encrypted")
@@ -257,6 +264,7 @@ def faults(bench, tunnel, hosts):
 
 def end(bench, tunnel):
     results, count = bench.results, len(bench.calls())
+    results.check(os.path.getsize(os.path.join(bench.data, "Logs", "home.log")) < 1 << 20, "the log is small")
     bench.want("stop", 0, "", "stop", "home")
     results.check(bench.calls()[count:] == ["SetInterfaceDnsSettings flags 6 servers  domains "], "stop takes DNS away", str(bench.calls()[count:]))
     bench.want("stop again", 0, "", "stop", "home")
@@ -279,6 +287,12 @@ def storage(bench):
     """Damaged and exchanged files."""
     text = f"[Interface]\nPrivateKey = {genkey()[0]}\n"
     bench.want("install another", 0, "", "install", bench.write("other.conf", text))
+    with open(os.path.join(bench.data, "Logs", "other.log"), "wb") as file:
+        file.write(b"2026-01-01T00:00:00.000Z info: old\r\n" * 29120)
+    bench.want("start with a long log", 0, "", "start", "other")
+    bench.want("stop", 0, "", "stop", "other")
+    sizes = [os.path.getsize(os.path.join(bench.data, "Logs", "other.log" + end)) for end in ("", ".1")]
+    bench.results.check(0 < sizes[0] < 10000 and 1000000 < sizes[1] <= 1 << 20, "a long log makes room", str(sizes))
     with open(bench.stored("other"), "rb") as file:
         good = file.read()
     shutil.copy(bench.stored("home"), bench.stored("other"))
