@@ -12,12 +12,16 @@ NAMESPACE = uuid.UUID("9d0f6d6e-5f2c-4d4b-9a53-6f1a4a0e8c55")
 WIXL_ARCHITECTURE = {"x64": "x64", "arm64": "x64", "x86": "x86"}
 TEMPLATE = {"x64": "x64;1033", "arm64": "Arm64;1033", "x86": "Intel;1033"}
 FILETIME_OF_1970 = 116444736000000000
-# {action: (place in the sequence, command of the program, what its failure does, condition)}.  Numbers, because wixl puts what is only After="InstallFiles"
+# {action: (place in the sequence, program, its command, what its failure does, condition)}.  Tunnels' services keep files in
+# use: they are stopped when a newer version takes this one's place, and started by that one.  Numbers, because wixl puts what is only After="InstallFiles"
 # behind InstallFinalize, where deferred actions are errors: InstallInitialize 1500, RemoveFiles 3500, InstallFiles 4000,
 # InstallFinalize 6600.
 ACTIONS = {
-    "RemoveDriver": (3400, "uninstall", "ignore", 'REMOVE="ALL" AND NOT UPGRADINGPRODUCTCODE'),
-    "AddDriver": (4100, "install", "check", "NOT REMOVE"),
+    "StopTunnels": (3300, "-service.exe", "stop --all", "ignore", 'REMOVE="ALL" AND UPGRADINGPRODUCTCODE'),
+    "RemoveTunnels": (3310, "-service.exe", "remove --all", "ignore", 'REMOVE="ALL" AND NOT UPGRADINGPRODUCTCODE'),
+    "RemoveDriver": (3400, ".exe", "uninstall", "ignore", 'REMOVE="ALL" AND NOT UPGRADINGPRODUCTCODE'),
+    "AddDriver": (4100, ".exe", "install", "check", "NOT REMOVE"),
+    "StartTunnels": (4200, "-service.exe", "start --all", "ignore", "WIX_UPGRADE_DETECTED AND NOT REMOVE"),
 }
 
 
@@ -39,14 +43,13 @@ def wxs(product, name, version, architecture, files):
             f'<Component Id="C{i}" Guid="{identifier(product, architecture, target)}" Win64="{wide}">'
             f'<File Id="F{i}" Source={quoteattr(source)} Name={quoteattr(target)}{path}/></Component>')
         references.append(f'<ComponentRef Id="C{i}"/>')
-    actions = sequence = ""
-    program = [i for i, (_, target) in enumerate(files) if target.lower() == name + ".exe"]
-    if program:
-        actions = "".join(
-            f'<CustomAction Id="{action}" FileKey="F{program[0]}" ExeCommand="{command}" Execute="deferred" '
-            f'Impersonate="no" Return="{result}"/>' for action, (_, command, result, _) in ACTIONS.items())
-        sequence = "".join(f'<Custom Action="{action}" Sequence="{number}">{condition}</Custom>'
-                           for action, (number, _, _, condition) in ACTIONS.items())
+    keys = {target.lower(): f"F{i}" for i, (_, target) in enumerate(files)}
+    wanted = {action: row for action, row in ACTIONS.items() if name + row[1] in keys}
+    actions = "".join(
+        f'<CustomAction Id="{action}" FileKey="{keys[name + program]}" ExeCommand="{command}" Execute="deferred" '
+        f'Impersonate="no" Return="{result}"/>' for action, (_, program, command, result, _) in wanted.items())
+    sequence = "".join(f'<Custom Action="{action}" Sequence="{row[0]}">{row[4]}</Custom>' for action, row in wanted.items())
+    if sequence:
         sequence = f"<InstallExecuteSequence>{sequence}</InstallExecuteSequence>"
     folder = "ProgramFilesFolder" if architecture == "x86" else "ProgramFiles64Folder"
     return f"""<?xml version="1.0" encoding="utf-8"?>

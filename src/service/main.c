@@ -19,6 +19,8 @@ static const char usage[] =
     "  remove NAME            stops it, and removes the service and what is stored\n"
     "  start NAME             starts it, and waits until the tunnel is up\n"
     "  stop NAME              stops it\n"
+    "  remove, stop --all     all tunnels\n"
+    "  start --all            those that start with the machine; does not wait for them\n"
     "  reload NAME            has it read again what is stored\n"
     "  reload FILE.conf       gives it a new configuration; sessions of peers that stay live on\n"
     "  status [NAME] [--json] lists tunnels and their state\n"
@@ -70,6 +72,13 @@ enum command { INSTALL, REMOVE, START, STOP, RELOAD, STATUS, RUN, SERVICE, COMMA
 static const char *const names[COMMANDS] = {"install", "remove", "start", "stop",
                                             "reload",  "status", "run",   "service"};
 
+static bool run_for_all(enum command command, struct failure *failure)
+{
+    return command == REMOVE  ? command_remove_all(failure)
+           : command == START ? command_start_all(failure)
+                              : command_stop_all(failure);
+}
+
 static bool run_command(enum command command, const char *word, bool json, struct failure *failure)
 {
     switch (command) {
@@ -98,7 +107,7 @@ static bool dispatch(int count, char **words, struct failure *failure)
 {
     enum command command = INSTALL;
     const char *word = NULL;
-    bool json = false;
+    bool json = false, all = false;
     while (command < COMMANDS && count > 1 && strcmp(words[1], names[command]) != 0)
         command++;
     if (count < 2 || command == COMMANDS)
@@ -107,12 +116,19 @@ static bool dispatch(int count, char **words, struct failure *failure)
     for (int i = 2; i < count; i++) {
         if (!strcmp(words[i], "--json") && command == STATUS)
             json = true;
+        else if (!strcmp(words[i], "--all") && (command == REMOVE || command == START || command == STOP))
+            all = true;
         else if (words[i][0] == '-' || word)
             return fail(failure, EXIT_USAGE,
                         "\"%.40s\" is one word too many (see `" SERVICE_PROGRAM " --help`)", words[i]);
         else
             word = words[i];
     }
+    if (all && word)
+        return fail(failure, EXIT_USAGE, "\"%.40s\" is one word too many (see `" SERVICE_PROGRAM " --help`)",
+                    word);
+    if (all)
+        return run_for_all(command, failure);
     if (!word && command != STATUS)
         return fail(failure, EXIT_USAGE, "%s wants one word more (see `" SERVICE_PROGRAM " --help`)",
                     names[command]);

@@ -6,6 +6,7 @@
 #include "plan.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #define LOOK_MS 50u
 
@@ -53,6 +54,46 @@ bool service_query(SC_HANDLE service, const char *name, SERVICE_STATUS_PROCESS *
     DWORD bytes;
     return QueryServiceStatusEx(service, SC_STATUS_PROCESS_INFO, (BYTE *)status, sizeof *status, &bytes) ||
            fail_windows(failure, GetLastError(), "%.60s: its service does not tell its state", name);
+}
+
+static void visit_all(const ENUM_SERVICE_STATUS_PROCESSW *services, DWORD count, service_visit *visit,
+                      void *context)
+{
+    size_t prefix = wcslen(SERVICE_PREFIX);
+    bool more = true;
+    for (DWORD i = 0; more && i < count; i++) {
+        char name[TUNNEL_NAME_BYTES];
+        if (_wcsnicmp(services[i].lpServiceName, SERVICE_PREFIX, prefix) == 0 &&
+            utf8_of(services[i].lpServiceName + prefix, name, sizeof name) && plan_name_valid(name))
+            more = visit(name, &services[i].ServiceStatusProcess, context);
+    }
+}
+
+bool service_each(service_visit *visit, void *context, struct failure *failure)
+{
+    SC_HANDLE manager = service_manager(SC_MANAGER_CONNECT | SC_MANAGER_ENUMERATE_SERVICE, failure);
+    DWORD bytes = 65536, needed = 0, count = 0, code = ERROR_MORE_DATA;
+    BYTE *services = NULL;
+    if (!manager)
+        return false;
+    while (code == ERROR_MORE_DATA) {
+        DWORD resume = 0;
+        free(services);
+        services = malloc(bytes);
+        if (!services)
+            code = ERROR_NOT_ENOUGH_MEMORY;
+        else if (EnumServicesStatusExW(manager, SC_ENUM_PROCESS_INFO, SERVICE_WIN32_OWN_PROCESS,
+                                       SERVICE_STATE_ALL, services, bytes, &needed, &count, &resume, NULL))
+            code = 0;
+        else
+            code = GetLastError();
+        bytes += needed;
+    }
+    CloseServiceHandle(manager);
+    if (!code)
+        visit_all((const ENUM_SERVICE_STATUS_PROCESSW *)(const void *)services, count, visit, context);
+    free(services);
+    return !code || fail_windows(failure, code, "the services cannot be listed");
 }
 
 bool service_wait(SC_HANDLE service, const char *name, DWORD pending, DWORD wait_ms,

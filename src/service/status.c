@@ -1,13 +1,9 @@
 /* `status`: see commands.h. */
 #include "commands.h"
 
-#include "library.h"
-#include "names.h"
 #include "service_handle.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 static const char *state_text(DWORD state)
 {
@@ -48,48 +44,25 @@ static void print(const char *name, const SERVICE_STATUS_PROCESS *status, bool j
         printf("%s\t%s\n", name, state);
 }
 
-static void print_all(const ENUM_SERVICE_STATUS_PROCESSW *services, DWORD count, bool json)
+struct printing {
+    bool json, first;
+};
+
+static bool print_next(const char *name, const SERVICE_STATUS_PROCESS *status, void *context)
 {
-    size_t prefix = wcslen(SERVICE_PREFIX);
-    bool first = true;
-    for (DWORD i = 0; i < count; i++) {
-        char name[TUNNEL_NAME_BYTES * 3];
-        if (_wcsnicmp(services[i].lpServiceName, SERVICE_PREFIX, prefix) != 0 ||
-            !utf8_of(services[i].lpServiceName + prefix, name, sizeof name))
-            continue;
-        print(name, &services[i].ServiceStatusProcess, json, first);
-        first = false;
-    }
+    struct printing *printing = context;
+    print(name, status, printing->json, printing->first);
+    printing->first = false;
+    return true;
 }
 
 static bool list(bool json, struct failure *failure)
 {
-    SC_HANDLE manager = service_manager(SC_MANAGER_CONNECT | SC_MANAGER_ENUMERATE_SERVICE, failure);
-    DWORD bytes = 65536, needed = 0, count = 0, resume = 0, code = ERROR_MORE_DATA;
-    BYTE *services = NULL;
-    if (!manager)
-        return false;
-    while (code == ERROR_MORE_DATA) {
-        free(services);
-        services = malloc(bytes);
-        resume = 0;
-        if (!services)
-            code = ERROR_NOT_ENOUGH_MEMORY;
-        else if (EnumServicesStatusExW(manager, SC_ENUM_PROCESS_INFO, SERVICE_WIN32_OWN_PROCESS,
-                                       SERVICE_STATE_ALL, services, bytes, &needed, &count, &resume, NULL))
-            code = 0;
-        else
-            code = GetLastError();
-        bytes += needed;
-    }
-    CloseServiceHandle(manager);
-    if (!code) {
-        printf(json ? "{\"tunnels\":[" : "");
-        print_all((const ENUM_SERVICE_STATUS_PROCESSW *)(const void *)services, count, json);
-        printf(json ? "]}\n" : "");
-    }
-    free(services);
-    return !code || fail_windows(failure, code, "the services cannot be listed");
+    struct printing printing = {.json = json, .first = true};
+    printf(json ? "{\"tunnels\":[" : "");
+    bool done = service_each(print_next, &printing, failure);
+    printf(json ? "]}\n" : "");
+    return done;
 }
 
 bool command_status(const char *name, bool json, struct failure *failure)

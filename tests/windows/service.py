@@ -99,7 +99,7 @@ class Bench:
 
 def arguments(bench):
     """What needs neither service nor driver."""
-    for words in ((), ("nonsense",), ("install",), ("install", "a.conf", "b"), ("start",), ("status", "--colour"), ("start", "a", "--json"),
+    for words in ((), ("nonsense",), ("install",), ("install", "a.conf", "b"), ("start",), ("status", "--colour"), ("start", "a", "--json"), ("stop", "a", "--all"), ("status", "--all"),
                   ("install", "noconf"), ("start", "a b"), ("start", "CON"), ("reload", "x\\com1.conf")):
         bench.want("wrong arguments: " + " ".join(words), 2, "wyrm-service: ", *words)
     bench.want("help", 0, "Exit status: 0 done", "--help")
@@ -311,6 +311,16 @@ def storage(bench):
     bench.want("no file", 1, "cannot be opened", "start", "other")
     bench.results.check(bench.run("status")[0] == "home\tstopped\nother\tstopped\tended with 1\n", "status tells how it ended", bench.run("status")[0])
     bench.want("remove", 0, "", "remove", "other")
+    for name in ("one", "two"):
+        bench.want(f"install {name}", 0, "", "install", bench.write(f"{name}.conf", f"[Interface]\nPrivateKey = {genkey()[0]}\n"))
+    os.unlink(bench.stored("one"))
+    bench.want("start all", 0, "", "start", "--all")
+    bench.lab.wait_for(lambda: bench.state("two")["state"] == "running" and bench.state("home")["state"] == "running"
+                       and bench.state("one")["ending"] == 1, "all to have started, or failed", 30)
+    bench.want("stop all", 0, "", "stop", "--all")
+    bench.results.check([bench.state(name)["state"] for name in ("home", "two")] == ["stopped"] * 2, "they are stopped")
+    for name in ("one", "two"):
+        bench.want(f"remove {name}", 0, "", "remove", name)
     bench.want("one is left", 0, "home\tstopped\n", "status")
 
 
@@ -353,7 +363,7 @@ def engine(bench, tunnel):
     bench.want("its adapter", 0, "home\n", "show", "interfaces", program="wyrm.exe")
     bench.want("wyrm down stops the service", 0, "", "down", "C:\\home.conf", program="wyrm.exe")
     bench.lab.wait_for(lambda: bench.state("home")["state"] == "stopped", "the service to stop", 20)
-    bench.want("remove", 0, "", "remove", "home")
+    bench.want("remove all", 0, "", "remove", "--all")
     results.check(not os.path.exists(bench.stored("home")) and bench.run("status")[0] == "", "nothing is left")
 
 
