@@ -2,14 +2,12 @@
 #include "tunnel.h"
 
 #include "library.h"
+#include "mtu.h"
 #include "network.h"
 #include "sync.h"
 
+#include <stdlib.h>
 #include <string.h>
-
-#define TUNNEL_HEADERS  80u /* IPv6, UDP and WireGuard around a packet: as wg-quick counts */
-#define DEFAULT_WAY_MTU 1500u
-#define MINIMUM_MTU     576u
 
 static bool ends_with(const char *text, size_t length, const char *end)
 {
@@ -93,27 +91,19 @@ static void take_interface(struct change *change, const struct config *config)
 
 /* ---- MTU ---- */
 
-/* That of the way to the endpoints without the headers of the tunnel. */
-static uint32_t automatic_mtu(const struct tunnel *tunnel, const struct change *change)
+/* false: no memory. */
+static bool mtu_for(const struct tunnel *tunnel, const struct config *config, const struct change *change,
+                    uint32_t *mtu)
 {
-    uint32_t least = 0;
-    for (size_t i = 0; i < change->peer_count; i++) {
-        const struct endpoint *endpoint = &change->peers[i].endpoint;
-        SOCKADDR_INET to = {0};
-        NET_LUID through;
-        uint32_t mtu;
-        to.si_family = endpoint->family == 4 ? AF_INET : AF_INET6;
-        if (endpoint->family == 4)
-            memcpy(&to.Ipv4.sin_addr, endpoint->address, 4);
-        else
-            memcpy(&to.Ipv6.sin6_addr, endpoint->address, 16);
-        if (change->peers[i].has_endpoint && netio_way_to(&to, &tunnel->luid, &through, &mtu) == 0 &&
-            (!least || mtu < least))
-            least = mtu;
-    }
-    if (!least || least > DEFAULT_WAY_MTU)
-        least = DEFAULT_WAY_MTU;
-    return least - TUNNEL_HEADERS < MINIMUM_MTU ? MINIMUM_MTU : least - TUNNEL_HEADERS;
+    struct endpoint *endpoints = calloc(change->peer_count + 1, sizeof *endpoints);
+    if (!endpoints)
+        return false;
+    for (size_t i = 0; i < change->peer_count; i++)
+        if (change->peers[i].has_endpoint)
+            endpoints[i] = change->peers[i].endpoint;
+    *mtu = config->mtu ? config->mtu : mtu_automatic(&tunnel->luid, endpoints, change->peer_count);
+    free(endpoints);
+    return true;
 }
 
 /* ---- the whole ---- */
@@ -134,7 +124,8 @@ bool tunnel_configure(struct tunnel *tunnel, const struct config *config, tunnel
     bool done = plan_make(&plan, config) || fail(failure, EXIT_REFUSED, "out of memory");
     done = done && add_peers(&change, config, NULL, NULL, resolve, failure) &&
            tunnel->backend->set(tunnel->backend, &change, failure);
-    uint32_t mtu = config->mtu ? config->mtu : automatic_mtu(tunnel, &change);
+    uint32_t mtu = 0;
+    done = done && (mtu_for(tunnel, config, &change, &mtu) || fail(failure, EXIT_REFUSED, "out of memory"));
     change_free(&change);
     if (!done) {
         plan_free(&plan);
@@ -160,7 +151,9 @@ bool tunnel_reconfigure(struct tunnel *tunnel, const struct config *old, const s
     bool done = plan_make(&plan, new) || fail(failure, EXIT_REFUSED, "out of memory");
     done = done && backend->get(backend, &device, failure) &&
            add_peers(&change, new, old, &device, resolve, failure);
-    uint32_t mtu = new->mtu ? new->mtu : old->mtu ? automatic_mtu(tunnel, &change) : tunnel->mtu;
+    uint32_t mtu = tunnel->mtu;
+    if (done && (new->mtu || old->mtu))
+        done = mtu_for(tunnel, new, &change, &mtu) || fail(failure, EXIT_REFUSED, "out of memory");
     done = done && sync_difference(&change, &device, failure);
     if (done) {
         done = network_change(&tunnel->luid, tunnel->name, &tunnel->plan, tunnel->mtu, &plan, mtu, failure) &&
@@ -176,6 +169,29 @@ bool tunnel_reconfigure(struct tunnel *tunnel, const struct config *old, const s
     }
     plan_free(&plan);
     change_free(&change);
+    device_free(&device);
+    return done;
+}
+
+bool tunnel_follow_mtu(struct tunnel *tunnel, const struct config *config, struct failure *failure)
+{
+    struct device device = {0};
+    uint32_t mtu = tunnel->mtu;
+    if (config->mtu)
+        return true;
+    bool done = tunnel->backend->get(tunnel->backend, &device, failure);
+    struct endpoint *endpoints = done ? calloc(device.peer_count + 1, sizeof *endpoints) : NULL;
+    if (done && !endpoints)
+        done = fail(failure, EXIT_REFUSED, "out of memory");
+    for (size_t i = 0; done && i < device.peer_count; i++)
+        endpoints[i] = device.peers[i].endpoint;
+    if (done)
+        mtu = mtu_automatic(&tunnel->luid, endpoints, device.peer_count);
+    done = done && network_change(&tunnel->luid, tunnel->name, &tunnel->plan, tunnel->mtu, &tunnel->plan, mtu,
+                                  failure);
+    if (done)
+        tunnel->mtu = mtu;
+    free(endpoints);
     device_free(&device);
     return done;
 }

@@ -32,6 +32,9 @@ bool tunnel_configure(struct tunnel *tunnel, const struct config *config, tunnel
  * that the file gives as before stays where its peer was heard last.  All or nothing. */
 bool tunnel_reconfigure(struct tunnel *tunnel, const struct config *old, const struct config *new,
                         tunnel_resolve *resolve, struct failure *failure);
+/* After a change of the network: another MTU if the ways to the endpoints have another one (mtu.h), unless
+ * the configuration gives it. */
+bool tunnel_follow_mtu(struct tunnel *tunnel, const struct config *config, struct failure *failure);
 /* Gives the interface once more what it has been given; what is there stays. */
 bool tunnel_repeat(struct tunnel *tunnel, struct failure *failure);
 void tunnel_close(struct tunnel *tunnel);

@@ -1,6 +1,8 @@
 /* See netio.h. */
 #include "win/netio.h"
 
+#include "win/dns_client.h"
+
 #include <string.h>
 
 /* InterfaceMetric and the time between two looks for a new family. */
@@ -263,6 +265,9 @@ static DWORD set_dns_registry(const GUID *guid, uint8_t family, const WCHAR *ser
         code = (DWORD)RegSetValueExW(key, L"SearchList", 0, REG_SZ, (const BYTE *)domains,
                                      (DWORD)(wcslen(domains) + 1) * sizeof *domains);
     RegCloseKey(key);
+    /* One that does not run reads them when it starts. */
+    if (!code)
+        dns_client_refresh();
     return code;
 }
 
