@@ -38,6 +38,11 @@ bool engine_is_chosen(void)
     return !status && type == REG_DWORD && value;
 }
 
+bool engine_path(WCHAR *path)
+{
+    return beside_us(L"" ENGINE_FILE, path, PATH_UNITS);
+}
+
 static struct engine *engine_of(struct backend *backend)
 {
     return (struct engine *)backend;
@@ -110,7 +115,7 @@ static DWORD start_process(struct engine *engine, const struct ends *ends, const
                                             .hStdInput = ends->input,
                                             .hStdOutput = ends->output,
                                             .hStdError = ends->output}};
-    if (!beside_us(L"" ENGINE_FILE, program, PATH_UNITS))
+    if (!engine_path(program))
         return GetLastError();
     swprintf(line, PATH_UNITS + 100, L"\"%ls\" --stdin %ls", program, name);
     InitializeProcThreadAttributeList(NULL, 1, 0, &size);

@@ -68,17 +68,30 @@ static bool load_config(struct runner *runner, struct config **config, struct fa
 
 static void close_tunnel(struct runner *runner)
 {
+    follow_nothing(&runner->follow);
     if (runner->open)
         tunnel_close(&runner->tunnel);
     runner->open = false;
+}
+
+/* Between the peers' endpoints, whose names are asked for outside the tunnel, and the routes. */
+static bool guard(void *context, struct failure *failure)
+{
+    struct runner *runner = context;
+    return protection_guard(&runner->protection, &runner->tunnel, runner->config, failure);
 }
 
 static bool open_tunnel(struct runner *runner, struct failure *failure)
 {
     struct backend *backend = engine_is_chosen() ? backend_engine() : backend_driver(take_line);
     runner->open = tunnel_create(&runner->tunnel, runner->name, backend, failure);
-    if (runner->open && tunnel_configure(&runner->tunnel, runner->config, endpoint_resolve, failure))
+    runner->tunnel.guard = guard;
+    runner->tunnel.guard_context = runner;
+    if (runner->open && tunnel_configure(&runner->tunnel, runner->config, endpoint_resolve, failure)) {
+        protection_names(&runner->protection, runner->name, runner->config);
+        follow_tunnel(&runner->follow, &runner->tunnel, runner->config);
         return true;
+    }
     close_tunnel(runner);
     return false;
 }
@@ -117,8 +130,15 @@ static bool open_with_patience(struct runner *runner, struct retry *retry, struc
 
 static bool change_config(struct runner *runner, struct config *config, struct failure *failure)
 {
-    if (!tunnel_reconfigure(&runner->tunnel, runner->config, config, endpoint_resolve, failure))
+    struct failure ignored;
+    if (!protection_guard(&runner->protection, &runner->tunnel, config, failure))
         return false;
+    if (!tunnel_reconfigure(&runner->tunnel, runner->config, config, endpoint_resolve, failure)) {
+        protection_guard(&runner->protection, &runner->tunnel, runner->config, &ignored);
+        return false;
+    }
+    protection_names(&runner->protection, runner->name, config);
+    follow_tunnel(&runner->follow, &runner->tunnel, config);
     config_free(runner->config);
     runner->config = config;
     return true;
@@ -198,11 +218,12 @@ static bool resume(struct runner *runner, struct failure *failure)
 static bool serve(struct runner *runner, struct failure *failure)
 {
     for (;;) {
-        HANDLE handles[] = {runner->stop, runner->event, runner->reload, runner->resume,
-                            runner->tunnel.backend->process};
-        DWORD count = runner->tunnel.backend->process ? 5 : 4;
+        HANDLE handles[] = {runner->stop,   runner->event,        runner->reload,
+                            runner->resume, runner->follow.event, runner->tunnel.backend->process};
+        DWORD count = runner->tunnel.backend->process ? 6 : 5;
+        uint32_t wait_ms = follow_look(&runner->follow);
         bool good = true;
-        switch (WaitForMultipleObjects(count, handles, FALSE, LOOK_MS)) {
+        switch (WaitForMultipleObjects(count, handles, FALSE, wait_ms < LOOK_MS ? wait_ms : LOOK_MS)) {
         case WAIT_OBJECT_0:
         case WAIT_OBJECT_0 + 1:
             return true;
@@ -211,6 +232,8 @@ static bool serve(struct runner *runner, struct failure *failure)
             break;
         case WAIT_OBJECT_0 + 3:
             good = resume(runner, failure);
+            break;
+        case WAIT_OBJECT_0 + 4: /* for follow_look() */
             break;
         default:
             good = look_after_adapter(runner, failure);
@@ -263,8 +286,11 @@ bool runner_run(struct runner *runner, struct failure *failure)
 {
     begin(runner);
     log_line(LOG_INFO, "starting the tunnel %s", runner->name);
+    follow_start(&runner->follow);
     bool done = run(runner, failure);
     close_tunnel(runner);
+    follow_end(&runner->follow);
+    protection_end(&runner->protection, runner->name);
     if (done)
         log_event(LOG_INFO, "the tunnel %s has ended as asked", runner->name);
     else

@@ -6,7 +6,9 @@
 #include "failure.h"
 #include "tunnel.h"
 
+#include "follow.h"
 #include "names.h"
+#include "protection.h"
 #include "retry.h"
 
 #include <stdbool.h>
@@ -29,6 +31,8 @@ struct runner {
     HANDLE event; /* tunnel_event.h */
     struct config *config;
     struct tunnel tunnel;
+    struct protection protection;
+    struct follow follow;
     struct restarts restarts;
     bool open;
 };

@@ -186,6 +186,15 @@ const char *plan_refusal(const struct config *config)
     return NULL;
 }
 
+bool plan_wants_name_rules(const struct config *config)
+{
+    for (size_t i = 0; config->table != CONFIG_TABLE_OFF && i < config->peer_count; i++)
+        for (size_t k = 0; k < config->peers[i].allowed_ips.count; k++)
+            if (!config->peers[i].allowed_ips.items[k].length)
+                return false;
+    return config->dns_servers.count && config->dns_domains.count;
+}
+
 bool plan_wants_kill_switch(const struct config *config)
 {
     if (config->peer_count != 1 || config->table == CONFIG_TABLE_OFF)

@@ -40,5 +40,8 @@ bool plan_name_valid(const char *name);
 
 /* The first setting that cannot be had on Windows, as a text for people; NULL: none. */
 const char *plan_refusal(const struct config *config);
+/* There are DNS servers and domains, and no default route: names below these domains are asked of these
+ * servers, all others as before. */
+bool plan_wants_name_rules(const struct config *config);
 /* One peer, a default route to it, and Table is not off: nothing but the tunnel may carry traffic. */
 bool plan_wants_kill_switch(const struct config *config);

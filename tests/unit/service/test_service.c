@@ -168,6 +168,22 @@ static void test_kill_switch(void)
     check_kill_switch(HEAD, false);
 }
 
+static void check_name_rules(const char *text, bool wanted)
+{
+    struct config *config = parse(text);
+    CHECK_MSG(config && plan_wants_name_rules(config) == wanted, "%s", text);
+    config_free(config);
+}
+
+static void test_name_rules(void)
+{
+    check_name_rules(HEAD "DNS = 10.0.0.53, a.example\n" PEER "AllowedIPs = 10.0.0.0/8\n", true);
+    check_name_rules(HEAD "DNS = 10.0.0.53, a.example\nTable = off\n" PEER "AllowedIPs = ::/0\n", true);
+    check_name_rules(HEAD "DNS = 10.0.0.53, a.example\n" PEER "AllowedIPs = ::/0\n", false);
+    check_name_rules(HEAD "DNS = 10.0.0.53\n", false);
+    check_name_rules(HEAD "DNS = a.example\n", false);
+}
+
 /* All pauses from `now` until it gives up; each is waited for. */
 static uint64_t waited(struct retry *retry, uint64_t now, unsigned *attempts)
 {
@@ -220,6 +236,7 @@ int main(void)
     test_names();
     test_refusals();
     test_kill_switch();
+    test_name_rules();
     test_retry();
     test_restarts();
     return check_summary();
