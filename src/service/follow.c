@@ -4,6 +4,7 @@
 #include "endpoint_policy.h"
 #include "log.h"
 #include "resolve.h"
+#include "win/netio.h"
 #include "win/network_watch.h"
 
 #include <stdlib.h>

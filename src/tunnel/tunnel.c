@@ -135,7 +135,8 @@ bool tunnel_configure(struct tunnel *tunnel, const struct config *config, tunnel
     plan_free(&tunnel->plan);
     tunnel->plan = plan;
     tunnel->mtu = mtu;
-    return network_change(&tunnel->luid, tunnel->name, &nothing, 0, &plan, mtu, failure) &&
+    return (!tunnel->guard || tunnel->guard(tunnel->guard_context, failure)) &&
+           network_change(&tunnel->luid, tunnel->name, &nothing, 0, &plan, mtu, failure) &&
            tunnel->backend->up(tunnel->backend, failure);
 }
 

@@ -14,6 +14,10 @@ struct tunnel {
     NET_LUID luid;
     struct plan plan; /* what the interface has been given */
     uint32_t mtu;
+    /* Called by tunnel_configure() once the names of endpoints have been asked for and peers are set, before
+     * anything leads into the tunnel; false: it fails.  NULL: nobody. */
+    bool (*guard)(void *context, struct failure *failure);
+    void *guard_context;
 };
 
 /* Asks for the address of a name; endpoint_resolve() is one. */

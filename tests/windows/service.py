@@ -186,6 +186,9 @@ def life(bench, tunnel, hosts):
               "SetInterfaceDnsSettings flags 6 servers 10.72.0.53 domains home.example",
               "CreateIpForwardEntry2 0a480002/32 by 00000000 metric 0"]
     results.check(bench.calls() == wanted, "the calls that configure IP, in order", "\n".join(bench.calls()))
+    rules = "HKLM\\SYSTEM\\CurrentControlSet\\Services\\Dnscache\\Parameters\\DnsPolicyConfig"
+    found = bench.wine.run("reg.exe", "query", rules, "/s")[0]
+    results.check(".home.example" in found and "10.72.0.53" in found, "names below home.example are asked of its server", found)
     tunnel.give_addresses(hosts)
     tunnel.works("driver")
     first = tunnel.session()
@@ -206,6 +209,7 @@ def life(bench, tunnel, hosts):
     results.check(second[:2] == first[:2] and second[2] > first[2], "the session lives on through the reload", f"{first} {second}")
     dump = bench.run("show", "home", "dump", program="wyrm.exe")[0]
     results.check(f"{another}\t" in dump and "\t25\n" in dump, "peers are those of the new file", dump)
+    results.check("home.example" not in bench.wine.run("reg.exe", "query", rules, "/s")[0], "without a domain there is no rule for names")
     with open(bench.stored("home"), "rb") as file:
         results.check(file.read() != stored, "the new configuration is stored")
     return dump
