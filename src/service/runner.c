@@ -8,6 +8,7 @@
 #include "log.h"
 #include "platform.h"
 #include "privileges.h"
+#include "recall.h"
 #include "store.h"
 #include "tunnel_event.h"
 
@@ -87,9 +88,11 @@ static bool open_tunnel(struct runner *runner, struct failure *failure)
     runner->open = tunnel_create(&runner->tunnel, runner->name, backend, failure);
     runner->tunnel.guard = guard;
     runner->tunnel.guard_context = runner;
-    if (runner->open && tunnel_configure(&runner->tunnel, runner->config, endpoint_resolve, failure)) {
+    recall_only(runner->protection.firewall != NULL);
+    if (runner->open && tunnel_configure(&runner->tunnel, runner->config, recall_resolve, failure)) {
         protection_names(&runner->protection, runner->name, runner->config);
         follow_tunnel(&runner->follow, &runner->tunnel, runner->config);
+        recall_only(false);
         return true;
     }
     close_tunnel(runner);
@@ -133,7 +136,7 @@ static bool change_config(struct runner *runner, struct config *config, struct f
     struct failure ignored;
     if (!protection_guard(&runner->protection, &runner->tunnel, config, failure))
         return false;
-    if (!tunnel_reconfigure(&runner->tunnel, runner->config, config, endpoint_resolve, failure)) {
+    if (!tunnel_reconfigure(&runner->tunnel, runner->config, config, recall_resolve, failure)) {
         protection_guard(&runner->protection, &runner->tunnel, runner->config, &ignored);
         return false;
     }
@@ -290,6 +293,7 @@ bool runner_run(struct runner *runner, struct failure *failure)
     bool done = run(runner, failure);
     close_tunnel(runner);
     follow_end(&runner->follow);
+    recall_forget();
     protection_end(&runner->protection, runner->name);
     if (done)
         log_event(LOG_INFO, "the tunnel %s has ended as asked", runner->name);

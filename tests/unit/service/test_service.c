@@ -3,6 +3,7 @@
 #include "check.h"
 
 #include "plan.h"
+#include "recall.h"
 #include "retry.h"
 
 #include <stdlib.h>
@@ -228,6 +229,51 @@ static void test_restarts(void)
         CHECK(restarts_allow(&restarts, now));
 }
 
+/* The resolver: the last byte of every address, 0: there is no answer. */
+static uint8_t resolver;
+static unsigned questions;
+
+bool endpoint_resolve(const char *host, uint16_t port, struct endpoint *endpoint, struct failure *failure)
+{
+    (void)host;
+    (void)failure;
+    questions++;
+    *endpoint = (struct endpoint){.family = 4, .address = {192, 0, 2, resolver}, .port = port};
+    return resolver != 0;
+}
+
+static void check_recall(const char *host, uint16_t port, uint8_t wanted, unsigned asked)
+{
+    struct endpoint endpoint;
+    struct failure failure;
+    questions = 0;
+    bool done = recall_resolve(host, port, &endpoint, &failure);
+    CHECK_MSG(done == (wanted != 0) && questions == asked, "%s: %u questions", host, questions);
+    CHECK(!done || (endpoint.address[3] == wanted && endpoint.port == port));
+}
+
+static void test_recall(void)
+{
+    check_recall("a.example", 1, 0, 1);
+    resolver = 7;
+    check_recall("a.example", 1, 7, 1);
+    resolver = 8;
+    check_recall("a.example", 2, 8, 1); /* what is asked for anew is right */
+    check_recall("b.example", 3, 8, 1);
+    resolver = 0;
+    check_recall("a.example", 4, 8, 1); /* no answer: what was known */
+    resolver = 9;
+    recall_only(true);
+    check_recall("a.example", 5, 8, 0);
+    check_recall("c.example", 5, 9, 1); /* not known */
+    check_recall("c.example", 6, 9, 0);
+    recall_only(false);
+    check_recall("b.example", 7, 9, 1);
+    recall_forget();
+    resolver = 0;
+    check_recall("a.example", 1, 0, 1);
+}
+
 int main(void)
 {
     test_plan();
@@ -239,5 +285,6 @@ int main(void)
     test_name_rules();
     test_retry();
     test_restarts();
+    test_recall();
     return check_summary();
 }
