@@ -183,9 +183,81 @@ char *WINAPI if_indextoname(NET_IFINDEX index, char *name)
     return NULL;
 }
 
+/* ---- notifications ---- */
+
+static struct {
+    PIPFORWARD_CHANGE_CALLBACK routes;
+    PIPINTERFACE_CHANGE_CALLBACK interfaces;
+    PUNICAST_IPADDRESS_CHANGE_CALLBACK addresses;
+    void *context[3];
+} notified;
+static HANDLE const handles[3] = {(HANDLE)(ULONG_PTR)0x101, (HANDLE)(ULONG_PTR)0x102, (HANDLE)(ULONG_PTR)0x103};
+
+DWORD WINAPI NotifyRouteChange2(ADDRESS_FAMILY family, PIPFORWARD_CHANGE_CALLBACK callback, PVOID context,
+                                BOOLEAN at_once, HANDLE *notification)
+{
+    DWORD code = record("NotifyRouteChange2", "");
+    if (code)
+        return code;
+    notified.routes = callback;
+    notified.context[0] = context;
+    *notification = handles[0];
+    return NO_ERROR;
+}
+
+DWORD WINAPI NotifyIpInterfaceChange(ADDRESS_FAMILY family, PIPINTERFACE_CHANGE_CALLBACK callback, PVOID context,
+                                     BOOLEAN at_once, HANDLE *notification)
+{
+    DWORD code = record("NotifyIpInterfaceChange", "");
+    if (code)
+        return code;
+    notified.interfaces = callback;
+    notified.context[1] = context;
+    *notification = handles[1];
+    return NO_ERROR;
+}
+
+DWORD WINAPI NotifyUnicastIpAddressChange(ADDRESS_FAMILY family, PUNICAST_IPADDRESS_CHANGE_CALLBACK callback,
+                                          PVOID context, BOOLEAN at_once, HANDLE *notification)
+{
+    DWORD code = record("NotifyUnicastIpAddressChange", "");
+    if (code)
+        return code;
+    notified.addresses = callback;
+    notified.context[2] = context;
+    *notification = handles[2];
+    return NO_ERROR;
+}
+
 DWORD WINAPI CancelMibChangeNotify2(HANDLE notification)
 {
+    if (notification == handles[0])
+        notified.routes = NULL;
+    if (notification == handles[1])
+        notified.interfaces = NULL;
+    if (notification == handles[2])
+        notified.addresses = NULL;
     return NO_ERROR;
+}
+
+/* For tests: tells whoever wants to know, each in turn. */
+void StandInChange(void);
+void StandInChange(void)
+{
+    static unsigned turn;
+    turn++;
+    if (turn % 3 == 0 && notified.routes)
+        notified.routes(notified.context[0], NULL, MibAddInstance);
+    if (turn % 3 == 1 && notified.interfaces)
+        notified.interfaces(notified.context[1], NULL, MibParameterNotification);
+    if (turn % 3 == 2 && notified.addresses)
+        notified.addresses(notified.context[2], NULL, MibDeleteInstance);
+}
+
+unsigned StandInSubscriptions(void);
+unsigned StandInSubscriptions(void)
+{
+    return (notified.routes != NULL) + (notified.interfaces != NULL) + (notified.addresses != NULL);
 }
 
 VOID WINAPI FreeMibTable(PVOID memory)
