@@ -32,7 +32,8 @@ static int firewall(bool service)
     struct {
         SID sid;
         DWORD more[5];
-    } sid = {.sid = {SID_REVISION, 6, SECURITY_NT_AUTHORITY, {SECURITY_SERVICE_ID_BASE_RID}}, .more = {1, 2, 3, 4, 5}};
+    } sid = {.sid = {SID_REVISION, 6, SECURITY_NT_AUTHORITY, {SECURITY_SERVICE_ID_BASE_RID}},
+             .more = {1, 2, 3, 4, 5}};
     BYTE own[SECURITY_MAX_SID_SIZE];
     struct firewall_settings settings = {.name = L"Wyrm tunnel home",
                                          .luid = {.Value = 0x35000012345600},
@@ -114,7 +115,8 @@ static int bad_rules(void)
     static const WCHAR *many[NAME_RULES_DOMAINS + 1];
     for (size_t i = 0; i <= NAME_RULES_DOMAINS; i++)
         many[i] = one;
-    check(name_rules_set(PRODUCT, L"bad", many, NAME_RULES_DOMAINS + 1, L"10.0.0.1") == ERROR_INVALID_PARAMETER,
+    check(name_rules_set(PRODUCT, L"bad", many, NAME_RULES_DOMAINS + 1, L"10.0.0.1") ==
+              ERROR_INVALID_PARAMETER,
           "too many rules");
     check(name_rules_set(PRODUCT, L"many", many, 101, L"10.0.0.1") == 0, "101 domains");
     return report();
@@ -236,9 +238,9 @@ static int mtu(void)
 {
     static const struct {
         uint32_t way, within;
-    } cases[] = {{0, 1420},   {1500, 1420}, {9000, 1420}, {1492, 1412}, {1280, 1200},        {656, 576},
-                 {655, 576},  {576, 576},   {80, 576},    {79, 576},    {1, 576},            {0xFFFFFFFF, 1420},
-                 {1400, 1320}};
+    } cases[] = {{0, 1420},  {1500, 1420},       {9000, 1420}, {1492, 1412}, {1280, 1200},
+                 {656, 576}, {655, 576},         {576, 576},   {80, 576},    {79, 576},
+                 {1, 576},   {0xFFFFFFFF, 1420}, {1400, 1320}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         check(mtu_within(cases[i].way) == cases[i].within, "within %u: %u", cases[i].way, cases[i].within);
     return report();

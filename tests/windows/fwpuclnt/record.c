@@ -113,7 +113,8 @@ static void add_value(const FWP_CONDITION_VALUE0 *value, char *text)
         sprintf(text, "v6:%s/%u", bytes, value->v6AddrMask->prefixLength);
         break;
     case FWP_BYTE_BLOB_TYPE:
-        sprintf(text, "blob:%.*ls", (int)(value->byteBlob->size / sizeof(WCHAR)), (WCHAR *)value->byteBlob->data);
+        sprintf(text, "blob:%.*ls", (int)(value->byteBlob->size / sizeof(WCHAR)),
+                (WCHAR *)value->byteBlob->data);
         break;
     case FWP_SECURITY_DESCRIPTOR_TYPE:
         if (IsValidSecurityDescriptor(value->sd->data) &&
@@ -220,8 +221,8 @@ DWORD WINAPI FwpmSubLayerAdd0(HANDLE engine, const FWPM_SUBLAYER0 *sublayer, PSE
         return NULL_DISPLAY_NAME;
     if (!state.has_provider || memcmp(sublayer->providerKey, &state.provider, sizeof(GUID)) != 0)
         return PROVIDER_NOT_FOUND;
-    sprintf(text, "\"%ls\" flags %u weight %x own %d", sublayer->displayData.name, sublayer->flags, sublayer->weight,
-            memcmp(&sublayer->subLayerKey, &state.provider, sizeof(GUID)) != 0);
+    sprintf(text, "\"%ls\" flags %u weight %x own %d", sublayer->displayData.name, sublayer->flags,
+            sublayer->weight, memcmp(&sublayer->subLayerKey, &state.provider, sizeof(GUID)) != 0);
     state.sublayer = sublayer->subLayerKey;
     state.has_sublayer = true;
     return say("FwpmSubLayerAdd0", text);

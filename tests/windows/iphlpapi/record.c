@@ -43,14 +43,21 @@ static void read_refused(wchar_t *path, char *name, DWORD size)
     CloseHandle(file);
 }
 
+static bool refused_by_variable(const char *call)
+{
+    wchar_t refused[64] = L"";
+    char name[64] = "";
+    GetEnvironmentVariableW(L"WYRM_RECORD_FAIL", refused, 64);
+    WideCharToMultiByte(CP_UTF8, 0, refused, -1, name, sizeof name, NULL, NULL);
+    return !strcmp(name, call);
+}
+
 /* Writes the line; the code that the call returns. */
 static DWORD record(const char *call, const char *line)
 {
-    wchar_t path[MAX_PATH], refused[64] = L"";
+    wchar_t path[MAX_PATH];
     char text[600], name[64] = "";
     DWORD put;
-    GetEnvironmentVariableW(L"WYRM_RECORD_FAIL", refused, 64);
-    WideCharToMultiByte(CP_UTF8, 0, refused, -1, name, sizeof name, NULL, NULL);
     if (GetEnvironmentVariableW(L"WYRM_RECORD", path, MAX_PATH - 5)) {
         HANDLE file = CreateFileW(path, FILE_APPEND_DATA, FILE_SHARE_READ | FILE_SHARE_WRITE, NULL,
                                   OPEN_ALWAYS, 0, NULL);
@@ -59,7 +66,7 @@ static DWORD record(const char *call, const char *line)
         CloseHandle(file);
         read_refused(path, name, sizeof name);
     }
-    return strcmp(name, call) ? NO_ERROR : ERROR_ACCESS_DENIED;
+    return strcmp(name, call) && !refused_by_variable(call) ? NO_ERROR : ERROR_ACCESS_DENIED;
 }
 
 /* The adapter of the stand-in for wintun.dll, whatever its name is. */
@@ -183,7 +190,7 @@ char *WINAPI if_indextoname(NET_IFINDEX index, char *name)
     return NULL;
 }
 
-/* ---- notifications ---- */
+/* ---- notifications, which are not recorded ---- */
 
 static struct {
     PIPFORWARD_CHANGE_CALLBACK routes;
@@ -191,26 +198,25 @@ static struct {
     PUNICAST_IPADDRESS_CHANGE_CALLBACK addresses;
     void *context[3];
 } notified;
-static HANDLE const handles[3] = {(HANDLE)(ULONG_PTR)0x101, (HANDLE)(ULONG_PTR)0x102, (HANDLE)(ULONG_PTR)0x103};
+static HANDLE const handles[3] = {(HANDLE)(ULONG_PTR)0x101, (HANDLE)(ULONG_PTR)0x102,
+                                  (HANDLE)(ULONG_PTR)0x103};
 
 DWORD WINAPI NotifyRouteChange2(ADDRESS_FAMILY family, PIPFORWARD_CHANGE_CALLBACK callback, PVOID context,
                                 BOOLEAN at_once, HANDLE *notification)
 {
-    DWORD code = record("NotifyRouteChange2", "");
-    if (code)
-        return code;
+    if (refused_by_variable("NotifyRouteChange2"))
+        return ERROR_ACCESS_DENIED;
     notified.routes = callback;
     notified.context[0] = context;
     *notification = handles[0];
     return NO_ERROR;
 }
 
-DWORD WINAPI NotifyIpInterfaceChange(ADDRESS_FAMILY family, PIPINTERFACE_CHANGE_CALLBACK callback, PVOID context,
-                                     BOOLEAN at_once, HANDLE *notification)
+DWORD WINAPI NotifyIpInterfaceChange(ADDRESS_FAMILY family, PIPINTERFACE_CHANGE_CALLBACK callback,
+                                     PVOID context, BOOLEAN at_once, HANDLE *notification)
 {
-    DWORD code = record("NotifyIpInterfaceChange", "");
-    if (code)
-        return code;
+    if (refused_by_variable("NotifyIpInterfaceChange"))
+        return ERROR_ACCESS_DENIED;
     notified.interfaces = callback;
     notified.context[1] = context;
     *notification = handles[1];
@@ -220,9 +226,8 @@ DWORD WINAPI NotifyIpInterfaceChange(ADDRESS_FAMILY family, PIPINTERFACE_CHANGE_
 DWORD WINAPI NotifyUnicastIpAddressChange(ADDRESS_FAMILY family, PUNICAST_IPADDRESS_CHANGE_CALLBACK callback,
                                           PVOID context, BOOLEAN at_once, HANDLE *notification)
 {
-    DWORD code = record("NotifyUnicastIpAddressChange", "");
-    if (code)
-        return code;
+    if (refused_by_variable("NotifyUnicastIpAddressChange"))
+        return ERROR_ACCESS_DENIED;
     notified.addresses = callback;
     notified.context[2] = context;
     *notification = handles[2];
