@@ -87,6 +87,27 @@ static void under_load_demands_cookies(void)
     EXPECT(peer_count(&second, GOT_RESPONSE) == 1, "still under load two seconds later");
 }
 
+/* An initiation among strangers', too few for load but in quick succession: it may wait for a batch, and is
+ * answered within milliseconds though nothing comes behind it. */
+static void no_initiation_waits_for_another(void)
+{
+    fixture(4);
+    for (uint32_t strangers = 4; strangers < 44; strangers++) {
+        uint64_t answered = peer_count(&peer, GOT_RESPONSE);
+        sleep_ms(200);
+        for (uint32_t i = 0; i < strangers; i++) {
+            flood(&node, 1);
+            sleep_until(now_ns() + NS_PER_MS / 20);
+        }
+        uint64_t sent_ns = now_ns();
+        peer_initiate(&peer, NULL);
+        EXPECT(peer_wait(&peer, GOT_RESPONSE, answered + 1, sent_ns + NS_PER_SECOND),
+               "not answered behind %u strangers", strangers);
+        EXPECT_TIME("a response behind strangers", now_ns() - sent_ns, 2 * LATENCY_NS,
+                    2 * LATENCY_NS + 20 * NS_PER_MS);
+    }
+}
+
 /* The cookie is good for one address and one port. */
 static void cookie_is_bound_to_address_and_port(void)
 {
@@ -202,6 +223,7 @@ const struct directed directed_cookies[] = {
     {"cookie-reply-is-used", cookie_reply_is_used},
     {"cookie-expires", cookie_expires},
     {"under-load-demands-cookies", under_load_demands_cookies},
+    {"no-initiation-waits-for-another", no_initiation_waits_for_another},
     {"cookie-is-bound-to-address-and-port", cookie_is_bound_to_address_and_port},
     {"load-is-per-adapter", load_is_per_adapter},
     {"rate-limit-per-address", rate_limit_per_address},
