@@ -18,7 +18,7 @@ struct answer {
 
 struct resolve {
     SRWLOCK lock;
-    unsigned references;
+    int references;
     HANDLE event; /* a duplicate of the caller's; NULL: nobody waits any more */
     uint64_t begin_ms;
     uint16_t port;
@@ -32,12 +32,19 @@ struct question {
     int family;
 };
 
-static void release(struct resolve *resolve)
+/* false: that was the last reference. */
+static bool refer(struct resolve *resolve, int more)
 {
     AcquireSRWLockExclusive(&resolve->lock);
-    bool last = --resolve->references == 0;
+    resolve->references += more;
+    bool shared = resolve->references != 0;
     ReleaseSRWLockExclusive(&resolve->lock);
-    if (!last)
+    return shared;
+}
+
+static void release(struct resolve *resolve)
+{
+    if (refer(resolve, -1))
         return;
     if (resolve->event)
         CloseHandle(resolve->event);
@@ -108,9 +115,7 @@ static bool start_thread(struct resolve *resolve, int family)
         free(question);
         return false;
     }
-    AcquireSRWLockExclusive(&resolve->lock);
-    resolve->references++;
-    ReleaseSRWLockExclusive(&resolve->lock);
+    refer(resolve, 1);
     HMODULE module = question->module;
     HANDLE thread = CreateThread(NULL, 0, run, question, 0, NULL);
     if (thread) {
@@ -119,7 +124,7 @@ static bool start_thread(struct resolve *resolve, int family)
     }
     FreeLibrary(module);
     free(question);
-    release(resolve);
+    refer(resolve, -1); /* the caller has one */
     return false;
 }
 

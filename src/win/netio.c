@@ -32,6 +32,8 @@ struct dns_settings {
     X(InitializeIpInterfaceEntry, void, (MIB_IPINTERFACE_ROW *))                                             \
     X(GetIpInterfaceEntry, DWORD, (MIB_IPINTERFACE_ROW *))                                                   \
     X(SetIpInterfaceEntry, DWORD, (MIB_IPINTERFACE_ROW *))                                                   \
+    X(GetIpInterfaceTable, DWORD, (ADDRESS_FAMILY, MIB_IPINTERFACE_TABLE **))                                \
+    X(ConvertInterfaceLuidToAlias, DWORD, (const NET_LUID *, WCHAR *, SIZE_T))                               \
     X(GetIpForwardTable2, DWORD, (ADDRESS_FAMILY, MIB_IPFORWARD_TABLE2 **))                                  \
     X(FreeMibTable, void, (void *))                                                                          \
     X(ConvertInterfaceLuidToGuid, DWORD, (const NET_LUID *, GUID *))                                         \
@@ -192,6 +194,27 @@ DWORD netio_get_mtu(const NET_LUID *luid, uint8_t family, uint32_t *mtu)
     DWORD code = interface_row(&row, luid, family);
     if (!code)
         *mtu = row.NlMtu;
+    return code;
+}
+
+DWORD netio_risky_interfaces(netio_risky *each, void *context)
+{
+    MIB_IPINTERFACE_TABLE *table;
+    WCHAR alias[IF_MAX_STRING_SIZE + 1];
+    need();
+    if (!ip.GetIpInterfaceTable || !ip.ConvertInterfaceLuidToAlias || !ip.FreeMibTable)
+        return ERROR_NOT_SUPPORTED;
+    DWORD code = ip.GetIpInterfaceTable(AF_UNSPEC, &table);
+    for (ULONG i = 0; !code && i < table->NumEntries; i++) {
+        const MIB_IPINTERFACE_ROW *row = &table->Table[i];
+        if (!row->Connected || (!row->ForwardingEnabled && !row->WeakHostSend))
+            continue;
+        if (ip.ConvertInterfaceLuidToAlias(&row->InterfaceLuid, alias, IF_MAX_STRING_SIZE + 1))
+            wcscpy(alias, L"?");
+        each(context, alias, row->Family == AF_INET ? 4 : 6, row->ForwardingEnabled, row->WeakHostSend);
+    }
+    if (!code)
+        ip.FreeMibTable(table);
     return code;
 }
 

@@ -45,6 +45,11 @@ DWORD netio_get_mtu(const NET_LUID *luid, uint8_t family, uint32_t *mtu);
 /* The interface that packets to an address leave by, its MTU, and not by `without` when that is not NULL
  * (then a default route there is passed over by looking at all routes). */
 DWORD netio_way_to(const SOCKADDR_INET *to, const NET_LUID *without, NET_LUID *luid, uint32_t *mtu);
+/* Calls `each` for every connected interface and family (4 or 6) whose settings can lead packets past a
+ * tunnel: it forwards between interfaces, or sends from addresses of other interfaces (weak host model,
+ * RFC 1122 section 3.3.4.2).  `alias`: its name. */
+typedef void netio_risky(void *context, const WCHAR *alias, uint8_t family, bool forwards, bool weak_host);
+DWORD netio_risky_interfaces(netio_risky *each, void *context);
 /* DNS servers (addresses in text, with commas between) and search domains of one family of an interface,
  * given by its GUID; both empty: none.  At most 2047 UTF-16 units each. */
 DWORD netio_set_dns(const NET_LUID *luid, uint8_t family, const WCHAR *servers, const WCHAR *domains);

@@ -147,6 +147,9 @@ def with_adapter(tool):
     tool.want("doctor finds the missing key", 1, "has no private key", "doctor", "home")
     report = json.loads(tool.run("doctor", "--json")[0].splitlines()[0])
     results.check(report["wrong"] >= 1 and any(line["subject"] == "driver" for line in report["checks"]), "doctor as JSON")
+    settings = [(line["subject"], line["text"]) for line in report["checks"] if "past a tunnel" in line.get("text", "")]
+    results.check([subject for subject, _ in settings] == ["Ethernet 1", "Ethernet 2"] and "IPv4 forwards" in settings[0][1]
+                  and "IPv6 sends from" in settings[1][1], "doctor tells interfaces whose settings lead past a tunnel", settings)
     started = time.monotonic()
     tool.want("down", 0, "", "down", config)
     results.check(time.monotonic() - started < 30, "down is done in time")

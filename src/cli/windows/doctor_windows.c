@@ -1,6 +1,7 @@
 /* doctor.h on Windows. */
 #include "doctor.h"
 #include "library.h"
+#include "win/dns_client.h"
 #include "win/netio.h"
 
 #include <stdio.h>
@@ -65,6 +66,32 @@ static void examine_services(struct examination *examination)
         CloseServiceHandle(manager);
 }
 
+static void examine_interface(void *context, const WCHAR *alias, uint8_t family, bool forwards,
+                              bool weak_host)
+{
+    char name[DEVICE_NAME_BYTES], remedy[200];
+    if (!utf8_of(alias, name, sizeof name))
+        strcpy(name, "?");
+    snprintf(remedy, sizeof remedy,
+             "if this machine is no router: netsh interface ipv%u set interface \"%.100s\" %s=disabled",
+             family, name, forwards ? "forwarding" : "weakhostsend");
+    doctor_note(context, WARNING, name, remedy,
+                forwards ? "IPv%u forwards packets between interfaces, past a tunnel as well"
+                         : "IPv%u sends from addresses of other interfaces, past a tunnel as well",
+                family);
+}
+
+/* Settings of Windows that make tunnels leak, or names not resolve. */
+static void examine_settings(struct examination *examination)
+{
+    if (dns_client_disabled())
+        doctor_note(examination, WARNING, "DNS client",
+                    "set the start type of the service Dnscache to automatic, and restart Windows",
+                    "it is disabled: a tunnel's DNS servers and domains may not be used");
+    /* Where the settings cannot be asked for (Wine) they are not judged. */
+    netio_risky_interfaces(examine_interface, examination);
+}
+
 void doctor_system(struct examination *examination)
 {
     struct failure failure;
@@ -88,6 +115,7 @@ void doctor_system(struct examination *examination)
         doctor_note(examination, WRONG, "adapters", DOCTOR_ELEVATE, "they cannot be listed (code %lu)",
                     GetLastError());
     examine_services(examination);
+    examine_settings(examination);
 }
 
 static bool luid_of(const char *name, NET_LUID *luid)

@@ -173,6 +173,36 @@ DWORD WINAPI GetIpForwardTable2(ADDRESS_FAMILY family, PMIB_IPFORWARD_TABLE2 *ta
     return NO_ERROR;
 }
 
+/* One that forwards IPv4, one that sends from others' addresses, one that would if it were connected, and one
+ * that is well. */
+DWORD WINAPI GetIpInterfaceTable(ADDRESS_FAMILY family, PMIB_IPINTERFACE_TABLE *table)
+{
+    enum { ROWS = 4 };
+    MIB_IPINTERFACE_TABLE *made =
+        HeapAlloc(GetProcessHeap(), HEAP_ZERO_MEMORY, sizeof *made + ROWS * sizeof made->Table[0]);
+    if (!made)
+        return ERROR_NOT_ENOUGH_MEMORY;
+    made->NumEntries = ROWS;
+    for (ULONG i = 0; i < ROWS; i++) {
+        made->Table[i].InterfaceLuid.Value = i + 1;
+        made->Table[i].Family = i == 1 ? AF_INET6 : AF_INET;
+        made->Table[i].Connected = i != 2;
+        made->Table[i].ForwardingEnabled = i == 0 || i == 2;
+        made->Table[i].WeakHostSend = i == 1;
+    }
+    *table = made;
+    return NO_ERROR;
+}
+
+DWORD WINAPI ConvertInterfaceLuidToAlias(const NET_LUID *luid, PWSTR alias, SIZE_T units)
+{
+    if (units < 12)
+        return ERROR_NOT_ENOUGH_MEMORY;
+    wcscpy(alias, L"Ethernet 0");
+    alias[9] = (WCHAR)(L'0' + luid->Value);
+    return NO_ERROR;
+}
+
 /* What wyrm-engine.exe wants besides. */
 DWORD WINAPI GetIfTable2(PMIB_IF_TABLE2 *table)
 {
