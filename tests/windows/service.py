@@ -396,6 +396,30 @@ def embedded(bench, tunnel):
     results.check(status == 0 and "info: the tunnel own is up" in output, "run says what else is in the log", f"{status} {output}")
 
 
+def kill_switch(bench, tunnel):
+    """A default route: filters before routes, by a stand-in of fwpuclnt.dll that writes what is asked of it to the output."""
+    results = bench.results
+    path = bench.write("all.conf", tunnel.text().replace("AllowedIPs = 10.72.0.2/32", "AllowedIPs = 0.0.0.0/0"))
+
+    def run(fail=""):
+        return bench.wine.start(FOLDER + "wyrm-service.exe", "run", path,
+                                variables={"WINEDLLOVERRIDES": OVERRIDES + ";fwpuclnt=n", "WYRM_FILTER_FAIL": fail})
+    count = len(bench.calls())
+    output, status = bench.wine.finish(run("FwpmTransactionCommit0"), 60)
+    results.check(status == 5 and "the kill switch cannot be turned on (FwpmTransactionCommit0)" in output, "without its filters it is not brought up", f"{status} {output}")
+    results.check(not any("IpForward" in call for call in bench.calls()[count:]), "and no route was made", str(bench.calls()[count:]))
+    process = run()
+    bench.lab.wait_for(lambda: "up\n" in bench.lab.output_of(process), "run", 30, process)
+    said = bench.lab.output_of(process)
+    results.check(-1 < said.find("FwpmEngineOpen0") < said.find("FwpmTransactionCommit0") < said.find("up\n"), "the filters stand before it is up", said)
+    results.check("FwpmGetAppIdFromFileName0 C:\\wyrm\\wyrm-service.exe" in said, "they let the service's program pass", said)
+    results.check("CreateIpForwardEntry2 00000000/0 by 00000000 metric 0" in bench.calls()[count:], "the default route", str(bench.calls()[count:]))
+    bench.want("down", 0, "", "down", path, program="wyrm.exe")
+    output, status = bench.wine.finish(process)
+    results.check("info: the kill switch is on" in output, "the log tells of it")
+    results.check(status == 0 and output.count("FwpmEngineClose0") == output.count("FwpmEngineOpen0"), "they go with it", f"{status} {output}")
+
+
 def messages(results):
     missing, gone = service_messages.differences()
     results.check(not missing, "each message is in docs/messages-service.md", "\n".join(sorted(missing)))
@@ -425,6 +449,7 @@ def main():
             for folder, names in ((BIN, ("wyrm-service.exe", "wyrm-tunnel.dll", "wyrm-engine.exe")), (PROGRAMS, ("embedding.exe", "wintun.dll"))):
                 for name in names:
                     wine.replace(os.path.join(folder, name), os.path.join(wine.folder("wyrm"), name))
+            wine.replace(os.path.join(PROGRAMS, "fwpuclnt.dll"), os.path.join(wine.windows, "system32", "fwpuclnt.dll"))
             bench = Bench(lab, wine, results, record)
             arguments(bench)
             near, far = lab.namespace("near"), lab.namespace("far")
@@ -433,7 +458,7 @@ def main():
             dump = life(bench, tunnel, hosts)
             refusals(bench, tunnel, dump)
             for part in (lambda: faults(bench, tunnel, hosts), lambda: end(bench, tunnel), lambda: storage(bench),
-                         lambda: engine(bench, tunnel), lambda: embedded(bench, tunnel), lambda: quiet(bench)):
+                         lambda: engine(bench, tunnel), lambda: embedded(bench, tunnel), lambda: kill_switch(bench, tunnel), lambda: quiet(bench)):
                 part()
                 print(f"after {time.monotonic() - started:.1f} s", flush=True)
             check(hosts, lab, results, orphans=1)
