@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -156,13 +157,83 @@ def with_adapter(tool):
     results.check(calls(tool.record)[len(wanted):] == ["SetInterfaceDnsSettings flags 6 servers  domains ",
                                                        "SetInterfaceDnsSettings flags 7 servers  domains "],
                   "down takes DNS away", calls(tool.record)[len(wanted):])
-    tool.want("nothing is left", 0, "", "show", "interfaces")
+    results.check(tool.run("show", "interfaces") == ("\n", 0), "nothing is left")
     tool.want("down again", 0, "", "down", config)
     tool.want("a call that is refused", 5, "10.73.0.1/24 cannot be added", "up", config,
               variables={"WYRM_RECORD_FAIL": "CreateUnicastIpAddressEntry"})
-    tool.want("leaves nothing", 0, "", "show", "interfaces")
+    results.check(tool.run("show", "interfaces") == ("\n", 0), "leaves nothing")
     hooks = write(os.path.join(lab.directory, "hooks.conf"), f"[Interface]\nPrivateKey = {private}\nPostUp = calc\n")
     tool.want("hooks are refused", 3, "not run on Windows", "up", hooks)
+
+
+def keepers(tool):
+    """The processes of this prefix that keep a tunnel."""
+    mark, found = f"WINEPREFIX={tool.wine.prefix}\0".encode(), []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/environ", "rb") as file, open(f"/proc/{pid}/cmdline", "rb") as command:
+                if b"--keep" in command.read() and mark in file.read():
+                    found.append(int(pid))
+        except OSError:
+            continue  # it has ended
+    return found
+
+
+def at_once(tool, config):
+    """Several `up` at once: one makes the tunnel; another finds it up or says that somebody is making it."""
+    started = [tool.wine.start(PROGRAM, "up", config, bridge=tool.hosts, record=tool.record) for _ in range(3)]
+    ends = [tool.wine.finish(process) for process in started]
+    good = [status == 0 and output == "" or status == 1 and "wyrm: home: another process is making or keeping this tunnel" in output
+            for output, status in ends]
+    tool.results.check(all(good) and any(status == 0 for _, status in ends), "three up at once: one makes the tunnel", ends)
+    tool.results.check(len(keepers(tool)) == 1, "one process keeps it", keepers(tool))
+    tool.want("there is one adapter", 0, "home\n", "show", "interfaces")
+
+
+def follow(tool, config):
+    """`log --follow` prints what comes as it comes, and ends when the adapter does."""
+    results, lab = tool.results, tool.lab
+    process = tool.wine.start(PROGRAM, "log", "home", "--follow", "--json", bridge=tool.hosts)
+
+    def lines():
+        with open(process.log_path, encoding="utf-8") as file:
+            return [json.loads(line) for line in file.read().splitlines() if line.startswith('{"time"')]
+
+    lab.wait_for(lines, "a line of the log", 20, process)
+    time.sleep(1)
+    before = len(lines())
+    # An attempt at a handshake with a peer that does not answer is told in the log.
+    tool.want("set while the log is followed", 0, "", "set", "home", "private-key", write(os.path.join(lab.directory, "key"), genkey()[0] + "\n"),
+              "peer", genkey()[1], "endpoint", "192.0.2.9:9", "persistent-keepalive", "1")
+    lab.wait_for(lambda: len(lines()) > before, "a line that came later", 20, process)
+    results.check(process.poll() is None, "log --follow goes on")
+    tool.want("down while the log is followed", 0, "", "down", config)
+    output, status = tool.wine.finish(process, timeout=20)
+    results.check(status == 6 and "home: the log ended: the adapter is gone" in output, "log --follow ends with the adapter", (status, output[-300:]))
+
+
+def lifetimes(tool):
+    """Several at once, a driver in use, the death of the process that keeps a tunnel."""
+    lab, results = tool.lab, tool.results
+    config = write(os.path.join(lab.directory, "home.conf"),
+                   f"[Interface]\nPrivateKey = {genkey()[0]}\nAddress = 10.73.0.1/24\n\n[Peer]\nPublicKey = {genkey()[1]}\n"
+                   "AllowedIPs = 10.74.0.0/16\nEndpoint = 192.0.2.9:51820\n")
+    at_once(tool, config)
+    output = tool.want("uninstall while an adapter uses the driver", 1, "the driver cannot be removed", "uninstall")
+    results.check(output.count("\n") == 1, "in one line", output)
+    tool.want("the adapter stays", 0, "home\n", "show", "interfaces")
+    follow(tool, config)
+    tool.want("up before its process dies", 0, "", "up", config)
+    for pid in keepers(tool):
+        os.kill(pid, signal.SIGKILL)
+    lab.wait_for(lambda: not keepers(tool) and not tool.hosts.adapter("wyrm"), "the adapter to go with its process", 20)
+    output, status = tool.run("show", "interfaces")
+    results.check((output, status) == ("\n", 0), "the tunnel is gone with its process", (output, status))
+    output, status = tool.run("down", config)
+    results.check((output, status) == ("", 0), "down of a tunnel whose process died", (output, status))
+    tool.want("up after its process died", 0, "", "up", config)
+    tool.want("the tunnel is there again", 0, "home\n", "show", "interfaces")
+    tool.want("down of the new one", 0, "", "down", config)
     tool.want("uninstall", 0, "", "uninstall")
     output, status = tool.run("uninstall")
     results.check((output, status) == ("", 0), "uninstall again says nothing", output)
@@ -181,7 +252,8 @@ def main():
             print(f"without adapters after {time.monotonic() - started:.1f} s", flush=True)
             tool.hosts = Hosts(lab, lab.namespace("cli"), os.path.join(lab.directory, "cli.sock"))
             with_adapter(tool)
-            check(tool.hosts, lab, results)
+            lifetimes(tool)
+            check(tool.hosts, lab, results, orphans=1)
             print(f"with an adapter after {time.monotonic() - started:.1f} s")
     except LabError as error:
         results.check(False, str(error))

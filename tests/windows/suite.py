@@ -9,7 +9,8 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from wine import PROGRAMS, Wine, windows_path  # noqa: E402  (also makes tests/lib known)
+from wine import BIN, PROGRAMS, Wine, windows_path  # noqa: E402  (also makes tests/lib known)
+import applied  # noqa: E402
 from hosts import Host, Hosts, check  # noqa: E402
 from netlab import DRIVER, NTHOST, IperfServer, Lab, LabError, genkey, ping, require  # noqa: E402
 from netlab import Peer as WireGuard  # noqa: E402
@@ -152,7 +153,54 @@ def tunnel(lab, wine, results):
     other.stop()
 
 
-PARTS = (dll, tunnel, control_codes, software_devices, samples, reference)
+def command_line(lab, wine, results):
+    """`wyrm.exe up FILE.conf` is a tunnel to wireguard-go in another namespace, with the addresses, routes and MTU that it set
+    and no others; `show`, and `down`, after which nothing of it is left."""
+    near, far = lab.namespace("home"), lab.namespace("away")
+    lab.link(near, far, ["10.71.1.1/24"], ["10.71.1.2/24"])
+    hosts = Hosts(lab, near, os.path.join(lab.directory, "command.sock"))
+    record, program = os.path.join(lab.directory, "command.calls"), os.path.join(wine.folder("wyrm"), "wyrm.exe")
+    wine.install_dll()
+    wine.install_program()
+    other = WireGuard(lab, far, "wireguard-go", "c", ["10.72.1.2/24", "fd72::2/64"])
+    private, public = genkey()
+    config = os.path.join(lab.directory, "office.conf")
+    with open(os.open(config, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+        file.write(f"[Interface]\nPrivateKey = {private}\nListenPort = 51999\nAddress = 10.72.1.1/32, fd72::1/128\n"
+                   f"[Peer]\nPublicKey = {other.public}\nEndpoint = 10.71.1.2:{other.port}\nAllowedIPs = 10.72.1.0/24, fd72::/64\n")
+    other.setconf([{"public": public, "allowed": ["10.72.1.1/32", "fd72::1/128"], "endpoint": "10.71.1.1:51999"}])
+
+    def wyrm(*arguments):
+        return wine.run(program, *arguments, bridge=hosts, record=record)
+
+    results.check(wyrm("up", windows_path(config)) == ("", 0), "wyrm.exe up")
+    name = hosts.adapter("wyrm").name
+    with open(record, encoding="utf-8") as file:
+        count = applied.apply(lab, near, name, file.read().splitlines())
+    results.check(count == 6, f"MTU, address and route of IPv4 and IPv6 ({count} calls)")
+    for address in ("10.72.1.2", "fd72::2"):
+        answers = ping(lab, near, address, count=20, interval=0.05)
+        results.check(answers["received"] == answers["sent"] == 20, f"ping {address}: {answers['received']} of {answers['sent']}")
+    server = IperfServer(lab, far, "10.72.1.2", 5372)
+    for reverse in (False, True):
+        rate = server.mbps(server.run(near, seconds=2, reverse=reverse))
+        results.check(rate > 1, f"iperf3 {'from' if reverse else 'to'} wireguard-go by wyrm.exe up: {rate} Mbit/s")
+    lab.stop(server.process)
+    dump, status = wyrm("show", "office", "dump")
+    peer = dump.splitlines()[-1].split("\t")
+    results.check(status == 0 and peer[0] == other.public and peer[2] == f"10.71.1.2:{other.port}" and
+                  abs(int(peer[4]) - time.time()) < 120 and min(int(peer[5]), int(peer[6])) > 1 << 20,
+                  f"wyrm.exe show: the handshake's time and more than a MiB each way: {peer[2:]}")
+    output, status = wyrm("show", "office")
+    results.check(status == 0 and "latest handshake: " in output and "transfer: " in output, "wyrm.exe show for people")
+    results.check(wyrm("down", windows_path(config)) == ("", 0), "wyrm.exe down")
+    left = lab.command(["ip", "link", "show", name], near, check=False).returncode == 0
+    results.check(not left, "the interface is gone")
+    check(hosts, lab, results)
+    other.stop()
+
+
+PARTS = (dll, tunnel, command_line, control_codes, software_devices, samples, reference)
 
 
 def main():
@@ -163,7 +211,7 @@ def main():
         return 2
     results, lab, started = Results(), None, time.monotonic()
     try:
-        require(NTHOST, DRIVER, os.path.join(PROGRAMS, "bridge_proxy.sys"))
+        require(NTHOST, DRIVER, os.path.join(BIN, "wyrm.exe"), os.path.join(PROGRAMS, "bridge_proxy.sys"))
         lab = Lab()
         with Wine(lab.directory) as wine:
             print(f"prefix after {time.monotonic() - started:.1f} s")

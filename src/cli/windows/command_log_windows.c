@@ -48,8 +48,11 @@ static bool follow(const struct library *library, WIREGUARD_ADAPTER_HANDLE adapt
             continue;
         if (!follow_on)
             return true;
-        if (!library->get_state(adapter, &state))
-            return fail_windows(failure, GetLastError(), "%.200s: the log ended: the adapter is gone", name);
+        if (!library->get_state(adapter, &state)) {
+            fail_windows(failure, GetLastError(), "%.200s: the log ended: the adapter is gone", name);
+            failure->status = EXIT_NO_ANSWER; /* as on Linux */
+            return false;
+        }
     }
 }
 
