@@ -10,7 +10,7 @@ struct invocation {
     int count;              /* of arguments after the command's name */
     char *const *arguments; /* without options */
     bool json, show_keys;
-    bool follow;        /* of log */
+    bool follow;        /* of log and events */
     bool keep;          /* of up on Windows, given to itself only: the process that keeps the tunnel */
     const char *engine; /* of up: the command of another implementation, or NULL */
 };
@@ -27,6 +27,7 @@ bool command_pubkey(const struct invocation *invocation, struct failure *failure
 bool command_up(const struct invocation *invocation, struct failure *failure);
 bool command_down(const struct invocation *invocation, struct failure *failure);
 bool command_doctor(const struct invocation *invocation, struct failure *failure);
+bool command_events(const struct invocation *invocation, struct failure *failure);
 bool command_log(const struct invocation *invocation, struct failure *failure);
 bool command_install(const struct invocation *invocation, struct failure *failure);   /* Windows only */
 bool command_uninstall(const struct invocation *invocation, struct failure *failure); /* Windows only */

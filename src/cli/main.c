@@ -46,6 +46,19 @@ static const struct command commands[] = {
      "\n"
      "  --follow  goes on with the lines that come, until Ctrl-C\n"
      "  --json    an object a line: time, level (error, warning, info), text\n"},
+    {"events", command_events, "events NAME [--follow] [--json]", "prints what happened to an adapter",
+     "Prints the last events (128 at most) that the driver has kept, and ends; every reader gets all of "
+     "them.  "
+     "Times are UTC.\n"
+     "\n"
+     "  handshake  a session with the peer is confirmed; by-us or by-peer began it\n"
+     "  endpoint   the peer was heard from another address, which is its endpoint now\n"
+     "  expired    there is no session any more: no-answer to handshakes for 90 s, or idle for too long\n"
+     "  state      the adapter went up or down\n"
+     "  log-lost   lines of the log begin to be lost: overwritten unread, or suppressed as too frequent\n"
+     "\n"
+     "  --follow  goes on with the events that come, until Ctrl-C\n"
+     "  --json    an object a line: time, sequence, event, and where there are, detail, peer, endpoint\n"},
     {"show", command_show, "show [NAME | all | interfaces] [FIELD] [--json] [--show-keys]",
      "shows adapters, their peers and counters",
      "Without arguments: all adapters, for people.  NAME: one adapter.  interfaces: only the names.\n"
@@ -246,8 +259,8 @@ static bool run(int word_count, char **words, const struct options *options, str
         return fail(failure, EXIT_USAGE, "--engine is an option of up only");
     if (invocation->keep && command->run != command_up)
         return fail(failure, EXIT_USAGE, "--keep is an option of up only");
-    if (invocation->follow && command->run != command_log)
-        return fail(failure, EXIT_USAGE, "--follow is an option of log only");
+    if (invocation->follow && command->run != command_log && command->run != command_events)
+        return fail(failure, EXIT_USAGE, "--follow is an option of log and events only");
     invocation->count = named ? word_count - 1 : 0;
     invocation->arguments = words + 1;
     return command->run(invocation, failure);

@@ -6,6 +6,10 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <time.h>
+
+#define EPOCH_1601_S 11644473600ull
+#define TICKS_PER_S  10000000ull
 
 void output_text(struct output *output, const char *format, ...)
 {
@@ -33,6 +37,16 @@ void output_key(struct output *output, const uint8_t key[KEY_LENGTH])
     key_to_base64(text, key);
     output_text(output, "%s", text);
     secure_zero(text, sizeof text);
+}
+
+void output_timestamp(struct output *output, uint64_t timestamp)
+{
+    char when[32] = "?";
+    time_t seconds = (time_t)(timestamp / TICKS_PER_S - EPOCH_1601_S);
+    const struct tm *utc = gmtime(&seconds);
+    if (utc)
+        strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%S", utc);
+    output_text(output, "%s.%03uZ", when, (unsigned)(timestamp % TICKS_PER_S / (TICKS_PER_S / 1000)));
 }
 
 bool output_flush(struct output *output, struct failure *failure)

@@ -16,6 +16,10 @@ struct output {
 void output_text(struct output *output, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* In base64; "(none)" when it is all zero. */
 void output_key(struct output *output, const uint8_t key[KEY_LENGTH]);
+/* 100 ns since 1601-01-01 UTC, as the driver's, in the form of RFC 3339 with milliseconds.  One thread at a
+ * time.
+ */
+void output_timestamp(struct output *output, uint64_t timestamp);
 /* Prints and frees it. */
 bool output_flush(struct output *output, struct failure *failure);
 void output_free(struct output *output);

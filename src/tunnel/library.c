@@ -125,7 +125,10 @@ const struct library *library_load(struct failure *failure)
                      {"WireGuardSetLogger", &library.set_logger},
                      {"WireGuardSetAdapterLogging", &library.set_logging},
                      {"WyrmEnumerateAdapters", &library.enumerate},
-                     {"WyrmSetConfigurationAtomically", &library.set}};
+                     {"WyrmSetConfigurationAtomically", &library.set},
+                     {"WyrmOpenEvents", &library.open_events},
+                     {"WyrmReadEvents", &library.read_events},
+                     {"WyrmCloseEvents", &library.close_events}};
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++)
         if (!look_up(module, functions[i].name, functions[i].variable, failure)) {
             FreeLibrary(module);

@@ -21,6 +21,9 @@ struct library {
     WIREGUARD_SET_ADAPTER_LOGGING_FUNC *set_logging;
     WYRM_ENUMERATE_ADAPTERS_FUNC *enumerate;
     WYRM_SET_CONFIGURATION_ATOMICALLY_FUNC *set;
+    WYRM_OPEN_EVENTS_FUNC *open_events;
+    WYRM_READ_EVENTS_FUNC *read_events;
+    WYRM_CLOSE_EVENTS_FUNC *close_events;
 };
 
 /* The path of a file in the folder of the program (or DLL) that this is part of.  false: GetLastError(). */

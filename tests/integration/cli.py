@@ -2,6 +2,7 @@
 """The command-line tool `wyrm` on the driver in verify mode, in network namespaces: what it shows is what stock `wg` shows of the same
 adapter, and what it changes is changed."""
 
+import json
 import os
 import sys
 
@@ -53,11 +54,22 @@ def tunnel(tests):
              f"PublicKey = {other.public}\nPresharedKey = {psk}\nAllowedIPs = 10.5.0.{2 - index}/32\n"
              f"Endpoint = 192.0.2.{2 - index}:{51821 - index}\n")
         tool.same("setconf")
+    follower = lab.start([WYRM, "events", "--follow", peers[0].name], spaces[0])
+    lab.wait_for(lambda: " state     up" in lab.output_of(follower), "events --follow", 20, follower)
     ping(lab, spaces[0], "10.5.0.2", count=3, check=True)
+    lab.wait_for(lambda: f" handshake {peers[1].public} 192.0.2.2:51821 by-us\n" in lab.output_of(follower), "the handshake's event", 20,
+                 follower)
+    lab.stop(follower)
     for tool in tools:
         tool.same("after traffic")
         fields = tool("show", "dump").splitlines()[1].split("\t")
         tests.check(int(fields[4]) > 1500000000 and int(fields[5]) > 0 and int(fields[6]) > 0, f"a session and counters: {fields[4:]}")
+    events = [[json.loads(line) for line in tool("events", "--json").splitlines()] for tool in tools]
+    for index, detail in enumerate(("by-us", "by-peer")):
+        shaken = [event for event in events[index] if event["event"] == "handshake"]
+        tests.check(len(shaken) == 1 and set(shaken[0]) == {"time", "sequence", "event", "detail", "peer", "endpoint"} and
+                    (shaken[0]["detail"], shaken[0]["peer"], shaken[0]["endpoint"]) ==
+                    (detail, peers[1 - index].public, f"192.0.2.{2 - index}:{51821 - index}"), f"events: one handshake, {detail}: {events[index]}")
 
     # What stays the same keeps its session; what differs is changed; setconf begins anew.
     first, second = tools

@@ -72,6 +72,20 @@ def read_log(tests):
     tests.check(line[:2] == "20" and "Z info" in line, f"log --follow: {line}")
 
 
+def read_events(tests):
+    def events():
+        done = run(WYRM, "events", NAME, "--json")
+        tests.check(done.returncode == 0, f"events: {done}")
+        return [json.loads(line) for line in done.stdout.splitlines()]
+    first = events()
+    tests.equal([event["sequence"] for event in first], list(range(1, len(first) + 1)), "events: all, in order")
+    tests.check({"event": "state", "detail": "up"}.items() <= first[0].items() and set(first[0]) == {"time", "sequence", "event", "detail"},
+                f"events: the first is that the adapter went up: {first[:1]}")
+    tests.equal(events()[:len(first)], first, "events: every reader gets all of them")
+    lines = run(WYRM, "events", NAME).stdout.splitlines()
+    tests.check(lines[0].startswith("20") and lines[0].endswith("Z state     up"), f"events for people: {lines[0]!r}")
+
+
 def life(tests, path, note, before, options):
     what = " ".join(options) or "driver"
     result = run(WYRM, "up", path, *options)
@@ -84,6 +98,7 @@ def life(tests, path, note, before, options):
     examine(tests, what)
     if not options:
         read_log(tests)
+        read_events(tests)
     again = run(WYRM, "up", path, "--json", *options)
     tests.equal((again.returncode, again.stdout and json.loads(again.stdout)), (0, {"interface": NAME, "applied": True}), f"{what}: up twice")
     result = run(WYRM, "down", path)
@@ -112,7 +127,8 @@ def refusals(tests, folder, base, before):
     tests.check(result.returncode == 3 and f"{path}:2:7:" in result.stderr, f"not valid: {result.returncode} {result.stderr}")
     for words, status, text in ((["up"], 2, "up wants one"), (["down"], 2, "down wants one"), (["up", path, "--engine"], 2, "wants a command"),
                                 (["up", path, "--engine", " "], 2, "wants a command"), (["show", "--engine", "x"], 2, "option of up only"),
-                                (["show", "--follow"], 2, "option of log only"), (["log"], 2, "log wants one"), (["log", "wyq"], 4, "there is no log of wyq"),
+                                (["show", "--follow"], 2, "option of log and events only"), (["events"], 2, "events wants one"),
+                                (["events", "wyq"], 4, "there is no record of events of wyq"), (["log"], 2, "log wants one"), (["log", "wyq"], 4, "there is no log of wyq"),
                                 (["doctor", "a", "b"], 2, "one adapter at most"), (["log", "../x"], 2, "cannot be the name"),
                                 (["up", "/etc/passwd"], 2, "neither a file"), (["down", "a/b"], 2, "neither a file")):
         result = run(WYRM, *words)

@@ -4,6 +4,7 @@
 
 #include "command.h"
 #include "format.h"
+#include "format_event.h"
 #include "key_text.h"
 #include "sync.h"
 #include "uapi.h"
@@ -310,6 +311,70 @@ static void test_mutations(unsigned rounds)
     CHECK_MSG(accepted > rounds / 100 && accepted < rounds, "%u of %u accepted", accepted, rounds);
 }
 
+#define EVENT_TIME 133801632001234567u /* 2025-01-01T00:00:00.123 */
+
+static void expect_event(uint32_t kind, uint32_t value, const char *people, const char *json)
+{
+    const struct wyrm_ioctl_event event = {
+        .sequence = 7, .timestamp = EVENT_TIME, .kind = kind, .value = value};
+    struct output output = {0};
+    char wanted[200];
+    format_event(&output, &event, false);
+    snprintf(wanted, sizeof wanted, "2025-01-01T00:00:00.123Z %s\n", people);
+    expect(&output, wanted);
+    output = (struct output){0};
+    format_event(&output, &event, true);
+    snprintf(wanted, sizeof wanted, "{\"time\":\"2025-01-01T00:00:00.123Z\",\"sequence\":7,%s}\n", json);
+    expect(&output, wanted);
+}
+
+static void test_events(void)
+{
+    struct wyrm_ioctl_event event = {.sequence = 18446744073709551615u,
+                                     .timestamp = EVENT_TIME,
+                                     .kind = WYRM_EVENT_EXPIRED,
+                                     .value = WYRM_EXPIRED_NO_ANSWER};
+    struct output output = {0};
+    expect_event(WYRM_EVENT_ADAPTER_STATE, WYRM_ADAPTER_UP, "state     up",
+                 "\"event\":\"state\",\"detail\":\"up\"");
+    expect_event(WYRM_EVENT_ADAPTER_STATE, WYRM_ADAPTER_DOWN, "state     down",
+                 "\"event\":\"state\",\"detail\":\"down\"");
+    expect_event(WYRM_EVENT_LOG_LOST, WYRM_LOG_OVERWRITTEN, "log-lost  overwritten",
+                 "\"event\":\"log-lost\",\"detail\":\"overwritten\"");
+    expect_event(WYRM_EVENT_LOG_LOST, WYRM_LOG_SUPPRESSED, "log-lost  suppressed",
+                 "\"event\":\"log-lost\",\"detail\":\"suppressed\"");
+    expect_event(WYRM_EVENT_HANDSHAKE, 9, "handshake value-9",
+                 "\"event\":\"handshake\",\"detail\":\"value-9\"");
+    expect_event(WYRM_EVENT_ENDPOINT, 0, "endpoint ", "\"event\":\"endpoint\"");
+    expect_event(0, 0, "kind-0   ", "\"event\":\"kind-0\"");
+    expect_event(4294967295u, 4294967295u, "kind-4294967295 value-4294967295",
+                 "\"event\":\"kind-4294967295\",\"detail\":\"value-4294967295\"");
+
+    memset(event.public_key, 1, sizeof event.public_key);
+    event.endpoint.family = WYRM_FAMILY_IPV6;
+    memcpy(&event.endpoint.port, (uint8_t[]){0xCA, 0x6C}, 2);
+    event.endpoint.u.ipv6.address[0] = 0x20;
+    event.endpoint.u.ipv6.address[15] = 1;
+    format_event(&output, &event, false);
+    expect(&output, "2025-01-01T00:00:00.123Z expired   AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE= "
+                    "[2000::1]:51820 no-answer\n");
+    output = (struct output){0};
+    event.endpoint.family = WYRM_FAMILY_IPV4;
+    memcpy(event.endpoint.u.ipv4.address, (uint8_t[]){192, 0, 2, 1}, 4);
+    event.value = WYRM_EXPIRED_IDLE;
+    format_event(&output, &event, true);
+    expect(&output,
+           "{\"time\":\"2025-01-01T00:00:00.123Z\",\"sequence\":18446744073709551615,"
+           "\"event\":\"expired\",\"detail\":\"idle\","
+           "\"peer\":\"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\",\"endpoint\":\"192.0.2.1:51820\"}\n");
+
+    output = (struct output){0};
+    format_events_lost(&output, 0, true);
+    format_events_lost(&output, 3, false);
+    format_events_lost(&output, 4, true);
+    expect(&output, "(3 events came too fast to be kept)\n{\"lost\":4}\n");
+}
+
 int main(void)
 {
     srand(3);
@@ -319,6 +384,7 @@ int main(void)
     test_set();
     test_sync();
     test_texts();
+    test_events();
     test_mutations(30000);
     return check_summary();
 }
