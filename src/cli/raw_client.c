@@ -97,7 +97,7 @@ bool raw_client_control(struct raw_client *client, uint32_t code, const void *in
 int raw_client_answer(struct raw_client *client, int timeout_ms, int32_t *status, void *output,
                       uint32_t output_bytes)
 {
-    struct raw_control_reply reply;
+    struct raw_control_reply reply = {0};
     int got = receive_frame(client, &reply, sizeof reply, output, output_bytes, timeout_ms);
     if (got == 1)
         *status = reply.status;

@@ -13,6 +13,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import messages  # noqa: E402
 from fake_adapter import SOCKETS, FakeAdapter  # noqa: E402
 from netlab import ROOT, Tests, genkey  # noqa: E402
 
@@ -358,8 +359,15 @@ def not_permitted(tests, folder):
         tests.equal((done.returncode, done.stdout, done.stderr), (5, "", f"wyrm: {message}\n"), f"{arguments} without rights")
 
 
+def page_of_messages(tests):
+    missing, gone = messages.differences()
+    tests.check(not missing, "each message is in docs/messages-cli.md; these are not:\n" + "\n".join(sorted(missing)))
+    tests.check(not gone, "docs/messages-cli.md lists no message that is gone; these are:\n" + "\n".join(sorted(gone)))
+
+
 def main():
     tests = Tests()
+    page_of_messages(tests)
     os.makedirs(SOCKETS, exist_ok=True)
     subprocess.run(["mount", "-t", "tmpfs", "none", os.path.realpath(SOCKETS)], check=True)
     tests.equal(run(WYRM, "show", "interfaces").stdout, "\n", "no adapters")
