@@ -163,11 +163,35 @@ def tunnel(tests, lab, run, wine, kind, number):
     tests.check(" 3 received" in ping.stdout, f"{kind}: over IPv6, Linux starts the handshake")
     answer = control(run, wine, "get=1\n\n")
     tests.check((value(answer, "endpoint") or "").startswith("[::1]:"), f"{kind}: the endpoint was learned")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("0.0.0.0", 54000 + number))
+        answer = control(run, wine, f"set=1\nlisten_port={54000 + number}\n\n")
+        # EADDRINUSE of the C runtime of Windows
+        tests.check(value(answer, "errno") == "-100", f"{kind}: a port that is taken is refused, and why ({answer!r})")
+    tests.check(host.ping(1, 56) == 1, f"{kind}: and the one before is kept")
+    answer = control(run, wine, f"set=1\npublic_key={hexadecimal(other.public)}\npersistent_keepalive_interval=1\n\n")
+    time.sleep(1.5)
+    before = other.dump()[public]["rx"]
+    time.sleep(4)
+    tests.check(other.dump()[public]["rx"] - before >= 3 * 32, f"{kind}: keepalives go out though nothing else wakes it")
     answer = control(run, wine, "set=1\nlisten_port=70000\n\n")
     tests.check((value(answer, "errno") or "0") != "0", f"{kind}: a wrong port is refused")
     tests.check(private not in engine.text() and hexadecimal(private) not in engine.text(), f"{kind}: no key in messages")
     tests.check(engine.end() == 0 and host.ended, f"{kind}: it ends with its input, and its session")
     other.stop()
+
+
+def adapter_ends(tests, lab, run, wine):
+    """Somebody removes the adapter: the engine says so and ends."""
+    host = Host()
+    engine = Engine(run, wine, host)
+    lab.wait_for(lambda: "ready" in engine.text() and host.adapter or engine.process.poll() is not None, "the engine to be ready", 20)
+    host.socket.sendto(b"end", host.adapter)
+    try:
+        status = engine.process.wait(15)
+    except subprocess.TimeoutExpired:
+        status = engine.end()
+    tests.check(status == 0 and "the interface was deleted" in engine.text(), f"a removed adapter ends it: {status}, {engine.text()[-300:]!r}")
 
 
 def messages(tests, wine, folder):
@@ -198,6 +222,7 @@ def main():
         wine.replace(os.path.join(windows.PROGRAMS, "wintun.dll"), os.path.join(folder, "wintun.dll"))
         for number, kind in enumerate(("wireguard-go", "wyrm-engine")):
             tunnel(tests, lab, run, wine, kind, number)
+        adapter_ends(tests, lab, run, wine)
         messages(tests, wine, folder)
     finally:
         if wine:

@@ -1,7 +1,7 @@
 /* A stand-in for wintun.dll in tests: its public functions (src/engine/windows/wintun.h) over a UDP socket.
  * Packets that the engine sends go to 127.0.0.1, port WYRM_WINTUN_PORT, one a datagram; what comes from there
- * can be received. Its rules are checked: a packet that is released twice, or in other memory, ends the
- * process with status 99. */
+ * can be received; "end" from there ends the adapter, as if somebody had removed it. Its rules are checked: a
+ * packet that is released twice, in other memory, or not at all, ends the process with status 99. */
 #define WIN32_LEAN_AND_MEAN
 #include <winsock2.h>
 #include <ws2ipdef.h>
@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SLOTS         256
+#define SLOTS         128 /* as many as the engine reads at once: those of before have to be released */
 #define PACKET_BYTES  65536
 #define STATUS_MISUSE 99
 
@@ -25,6 +25,7 @@ struct slot {
 struct session {
     SOCKET socket;
     WSAEVENT readable;
+    BOOL ended;
     struct slot in[SLOTS];
     struct slot out;
 };
@@ -98,6 +99,9 @@ void *WINAPI WintunStartSession(void *handle, DWORD capacity)
 
 void WINAPI WintunEndSession(struct session *session)
 {
+    for (unsigned i = 0; i < SLOTS; i++)
+        if (session->in[i].held)
+            misuse();
     send(session->socket, "end", 3, 0);
     closesocket(session->socket);
     WSACloseEvent(session->readable);
@@ -124,11 +128,14 @@ uint8_t *WINAPI WintunReceivePacket(struct session *session, DWORD *bytes)
         }
         if (got <= 0)
             break;
+        session->ended = got == 3 && memcmp(slot->data, "end", 3) == 0;
+        if (session->ended)
+            break;
         slot->held = TRUE;
         *bytes = (DWORD)got;
         return slot->data;
     }
-    SetLastError(ERROR_NO_MORE_ITEMS);
+    SetLastError(session->ended ? ERROR_HANDLE_EOF : ERROR_NO_MORE_ITEMS);
     return NULL;
 }
 
