@@ -23,15 +23,6 @@ static int compare_prefixes(const void *left, const void *right)
     return memcmp(left, right, sizeof(struct config_prefix));
 }
 
-static struct config_prefix network_of(const struct config_prefix *prefix)
-{
-    struct config_prefix network = {.family = prefix->family, .length = prefix->length};
-    memcpy(network.bytes, prefix->bytes, prefix->family == 4 ? 4 : 16);
-    for (unsigned bit = prefix->length; bit < (prefix->family == 4 ? 32u : 128u); bit++)
-        network.bytes[bit / 8] &= (uint8_t)~(0x80u >> bit % 8);
-    return network;
-}
-
 static size_t sort_prefixes(struct config_prefix *prefixes, size_t count)
 {
     size_t kept = 0;
@@ -58,7 +49,7 @@ static void drop_prefix(struct peer_change *peer, const struct config_prefix *ne
 {
     size_t kept = 0;
     for (size_t i = 0; i < peer->prefix_count; i++) {
-        struct config_prefix one = network_of(&peer->prefixes[i].prefix);
+        struct config_prefix one = config_prefix_network(&peer->prefixes[i].prefix);
         if (compare_prefixes(&one, network) != 0)
             peer->prefixes[kept++] = peer->prefixes[i];
     }
@@ -78,7 +69,7 @@ static bool settle_claims(struct change *change)
     count = 0;
     for (size_t i = 0; i < change->peer_count; i++)
         for (size_t k = 0; k < change->peers[i].prefix_count; k++)
-            claims[count++] = (struct claim){network_of(&change->peers[i].prefixes[k].prefix), i};
+            claims[count++] = (struct claim){config_prefix_network(&change->peers[i].prefixes[k].prefix), i};
     qsort(claims, count, sizeof *claims, compare_claims);
     for (size_t i = 0; i + 1 < count; i++)
         if (!compare_prefixes(&claims[i], &claims[i + 1]) && claims[i].peer != claims[i + 1].peer)
@@ -95,9 +86,9 @@ static int same_prefixes(const struct peer_change *wanted, const struct device_p
     int same = -1;
     if (left && right) {
         for (size_t i = 0; i < wanted->prefix_count; i++)
-            left[i] = network_of(&wanted->prefixes[i].prefix);
+            left[i] = config_prefix_network(&wanted->prefixes[i].prefix);
         for (size_t i = 0; i < has->allowed_ips.count; i++)
-            right[i] = network_of(&has->allowed_ips.items[i]);
+            right[i] = config_prefix_network(&has->allowed_ips.items[i]);
         size_t count = sort_prefixes(left, wanted->prefix_count);
         same = count == sort_prefixes(right, has->allowed_ips.count) &&
                !memcmp(left, right, count * sizeof *left);

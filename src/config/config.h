@@ -69,6 +69,8 @@ struct config *config_load(const char *path, enum config_kind kind, const char *
 /* Wipes and frees. */
 void config_free(struct config *config);
 
+/* The same with the host bits cleared, and what follows an IPv4 address. */
+struct config_prefix config_prefix_network(const struct config_prefix *prefix);
 /* "1.2.3.4/24" into text of at least CONFIG_PREFIX_TEXT bytes. `network`: with the host bits cleared. */
 #define CONFIG_PREFIX_TEXT 64
 void config_prefix_format(const struct config_prefix *prefix, bool network, char *text);

@@ -160,14 +160,20 @@ bool config_name_valid(const char *name)
     return true;
 }
 
+struct config_prefix config_prefix_network(const struct config_prefix *prefix)
+{
+    struct config_prefix network = {.family = prefix->family, .length = prefix->length};
+    memcpy(network.bytes, prefix->bytes, prefix->family == 4 ? 4 : 16);
+    for (unsigned bit = prefix->length; bit < (prefix->family == 4 ? 32u : 128u); bit++)
+        network.bytes[bit / 8] &= (uint8_t)~(0x80u >> bit % 8);
+    return network;
+}
+
 void config_prefix_format(const struct config_prefix *prefix, bool network, char *text)
 {
-    uint8_t bytes[16];
+    struct config_prefix shown = network ? config_prefix_network(prefix) : *prefix;
     char address[INET6_ADDRSTRLEN];
-    memcpy(bytes, prefix->bytes, sizeof bytes);
-    for (unsigned bit = prefix->length; network && bit < (prefix->family == 4 ? 32u : 128u); bit++)
-        bytes[bit / 8] &= (uint8_t)~(0x80u >> bit % 8);
-    inet_ntop(prefix->family == 4 ? AF_INET : AF_INET6, bytes, address, sizeof address);
+    inet_ntop(prefix->family == 4 ? AF_INET : AF_INET6, shown.bytes, address, sizeof address);
     size_t length = strlen(address);
     memcpy(text, address, length);
     text[length] = '/';

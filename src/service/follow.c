@@ -94,19 +94,24 @@ void follow_tunnel(struct follow *follow, struct tunnel *tunnel, const struct co
     size_t count = 0;
     for (size_t i = 0; i < config->peer_count; i++)
         count += is_name(&config->peers[i]);
-    if (!count || !read_device(follow, &device))
+    if (!count)
         return;
+    /* Without it the policies begin with no address, and ask. */
+    bool known = read_device(follow, &device);
     follow->peers = calloc(count, sizeof *follow->peers);
+    if (!follow->peers)
+        log_line(LOG_WARNING, "no memory for following the endpoints' names");
     for (size_t i = 0; follow->peers && i < config->peer_count; i++) {
         if (!is_name(&config->peers[i]))
             continue;
         struct followed *followed = &follow->peers[follow->peer_count++];
-        const struct device_peer *now = find(&device, &config->peers[i]);
+        const struct device_peer *now = known ? find(&device, &config->peers[i]) : NULL;
         followed->peer = &config->peers[i];
         endpoint_policy_begin(&followed->policy, now && now->endpoint.family ? &now->endpoint : NULL,
                               clock_ms());
     }
-    device_free(&device);
+    if (known)
+        device_free(&device);
     SetEvent(follow->event);
 }
 
@@ -121,13 +126,14 @@ static void use_address(const struct follow *follow, const struct followed *foll
     struct backend *backend = follow->tunnel->backend;
     struct peer_change *peer = change_add_peer(&change, followed->peer->public_key);
     endpoint_format(address, text);
+    fail(&failure, EXIT_REFUSED, "out of memory");
     if (peer) {
         peer->has_endpoint = true;
         peer->endpoint = *address;
     }
     if (peer && backend->set(backend, &change, &failure))
         log_line(LOG_INFO, "the endpoint %.200s is now %s", followed->peer->endpoint_host, text);
-    else if (peer)
+    else
         log_line(LOG_WARNING, "the endpoint %.200s cannot become %s: %s", followed->peer->endpoint_host, text,
                  failure.text);
     change_free(&change);

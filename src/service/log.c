@@ -63,14 +63,14 @@ void log_close(void)
     ReleaseSRWLockExclusive(&output.lock);
 }
 
-static void rotate(void)
+static DWORD rotate(void)
 {
     WCHAR older[PATH_UNITS + 2];
     swprintf(older, PATH_UNITS + 2, L"%ls.1", output.path);
     CloseHandle(output.file);
     /* When it cannot be renamed it grows on. */
     MoveFileExW(output.path, older, MOVEFILE_REPLACE_EXISTING);
-    open_file();
+    return open_file();
 }
 
 /* One line: time (UTC), level, who unless it is the service, text without control characters. */
@@ -79,7 +79,7 @@ static void put_line(enum log_level level, const char *who, const char *text)
     static const char *const levels[] = {"info", "warning", "error"};
     char line[LINE_BYTES + 128];
     SYSTEMTIME now;
-    DWORD put;
+    DWORD put, lost = 0;
     GetSystemTime(&now);
     int length = snprintf(line, sizeof line, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ %s: %s%s%.900s", now.wYear,
                           now.wMonth, now.wDay, now.wHour, now.wMinute, now.wSecond, now.wMilliseconds,
@@ -95,10 +95,12 @@ static void put_line(enum log_level level, const char *who, const char *text)
     line[length++] = '\r';
     line[length++] = '\n';
     if (output.file && output.bytes + (unsigned)length > LOG_BYTES)
-        rotate();
+        lost = rotate();
     if (output.file && WriteFile(output.file, line, (DWORD)length, &put, NULL))
         output.bytes += put;
     ReleaseSRWLockExclusive(&output.lock);
+    if (lost) /* to the event log: there is no file any more */
+        log_event(LOG_WARNING, "there is no log file: code %lu", lost);
 }
 
 void log_line(enum log_level level, const char *format, ...)

@@ -57,24 +57,34 @@ static DWORD open_firewall(const struct tunnel *tunnel, const struct config *con
     return code;
 }
 
-bool protection_guard(struct protection *protection, const struct tunnel *tunnel, const struct config *config,
+bool protection_begin(struct protection *protection, const struct tunnel *tunnel, const struct config *config,
                       struct failure *failure)
 {
-    struct firewall *opened = NULL;
     const char *step = "";
-    if (plan_wants_kill_switch(config)) {
-        DWORD code = open_firewall(tunnel, config, &opened, &step);
-        if (code)
-            return fail_windows(failure, code, "%.60s: the kill switch cannot be turned on (%s)",
-                                tunnel->name, step);
-    }
+    protection_abort(protection);
+    if (!plan_wants_kill_switch(config))
+        return true;
+    DWORD code = open_firewall(tunnel, config, &protection->next, &step);
+    return !code ||
+           fail_windows(failure, code, "%.60s: the kill switch cannot be turned on (%s)", tunnel->name, step);
+}
+
+void protection_commit(struct protection *protection)
+{
+    struct firewall *opened = protection->next;
     firewall_close(protection->firewall);
     if (!protection->firewall && opened)
         log_line(LOG_INFO, "the kill switch is on: only the tunnel carries traffic");
     if (protection->firewall && !opened)
         log_line(LOG_INFO, "the kill switch is off");
     protection->firewall = opened;
-    return true;
+    protection->next = NULL;
+}
+
+void protection_abort(struct protection *protection)
+{
+    firewall_close(protection->next);
+    protection->next = NULL;
 }
 
 /* ---- split DNS ---- */
@@ -144,6 +154,7 @@ void protection_end(struct protection *protection, const char *name)
     WCHAR wide[TUNNEL_NAME_BYTES];
     if (protection->rules && utf16_of(name, wide, TUNNEL_NAME_BYTES))
         name_rules_clear(L"" WYRM_VENDOR_NAME, wide);
+    protection_abort(protection);
     firewall_close(protection->firewall);
     *protection = (struct protection){0};
 }

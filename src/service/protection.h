@@ -10,13 +10,16 @@ struct firewall;
 
 struct protection {
     struct firewall *firewall; /* NULL: the kill switch is off */
+    struct firewall *next;     /* of the configuration that is being put into force; NULL: none */
     bool rules;
 };
 
-/* Turns the kill switch on as this configuration wants it (plan_wants_kill_switch()), or off.  There is no
- * gap between an old one and a new one; after a failure the old one goes on. */
-bool protection_guard(struct protection *protection, const struct tunnel *tunnel, const struct config *config,
+/* A change of the configuration: the kill switch that the new one wants (plan_wants_kill_switch()) comes
+ * before the change, the old one goes after it.  So there is no gap, and what fails leaves the old one. */
+bool protection_begin(struct protection *protection, const struct tunnel *tunnel, const struct config *config,
                       struct failure *failure);
+void protection_commit(struct protection *protection); /* the new configuration is in force */
+void protection_abort(struct protection *protection);  /* it failed */
 /* Has names below the configuration's domains asked of its servers; what fails is logged, and keeps no tunnel
  * down. */
 void protection_names(struct protection *protection, const char *name, const struct config *config);

@@ -79,7 +79,11 @@ static void close_tunnel(struct runner *runner)
 static bool guard(void *context, struct failure *failure)
 {
     struct runner *runner = context;
-    return protection_guard(&runner->protection, &runner->tunnel, runner->config, failure);
+    if (!protection_begin(&runner->protection, &runner->tunnel, runner->config, failure))
+        return false;
+    /* An adapter that is made anew has another identifier than the one that the old filters let pass. */
+    protection_commit(&runner->protection);
+    return true;
 }
 
 static bool open_tunnel(struct runner *runner, struct failure *failure)
@@ -133,13 +137,13 @@ static bool open_with_patience(struct runner *runner, struct retry *retry, struc
 
 static bool change_config(struct runner *runner, struct config *config, struct failure *failure)
 {
-    struct failure ignored;
-    if (!protection_guard(&runner->protection, &runner->tunnel, config, failure))
+    if (!protection_begin(&runner->protection, &runner->tunnel, config, failure))
         return false;
     if (!tunnel_reconfigure(&runner->tunnel, runner->config, config, recall_resolve, failure)) {
-        protection_guard(&runner->protection, &runner->tunnel, runner->config, &ignored);
+        protection_abort(&runner->protection);
         return false;
     }
+    protection_commit(&runner->protection);
     protection_names(&runner->protection, runner->name, config);
     follow_tunnel(&runner->follow, &runner->tunnel, config);
     config_free(runner->config);
@@ -147,12 +151,14 @@ static bool change_config(struct runner *runner, struct config *config, struct f
     return true;
 }
 
-/* A configuration that is handed over, or the file again; what is refused changes nothing. */
-static bool take_config(struct runner *runner, HANDLE *pipe, struct failure *failure)
+/* A configuration that is handed over, or the file again; what is refused changes nothing.  `serves`: it is
+ * in force, also when it could not be stored. */
+static bool take_config(struct runner *runner, HANDLE *pipe, bool *serves, struct failure *failure)
 {
     struct secure_buffer text = {0};
     struct config *config = NULL;
     bool given;
+    *serves = false;
     bool done = handover_take(runner->name, pipe, &given, &text, failure) &&
                 (given || store_load(runner->path, runner->name, &text, failure)) &&
                 (config = store_parse(&text, runner->path, failure)) != NULL;
@@ -160,7 +166,7 @@ static bool take_config(struct runner *runner, HANDLE *pipe, struct failure *fai
         config_free(config);
         done = false;
     }
-    /* It serves already: what cannot be stored is a failure for who gave it, not for the tunnel. */
+    *serves = done;
     done = done && (!given || store_save(runner->name, &text, failure));
     secure_buffer_free(&text);
     return done;
@@ -170,9 +176,13 @@ static void reload(struct runner *runner)
 {
     struct failure failure = {.status = EXIT_DONE};
     HANDLE pipe = NULL;
-    if (take_config(runner, &pipe, &failure)) {
+    bool serves;
+    if (take_config(runner, &pipe, &serves, &failure)) {
         failure.status = EXIT_DONE;
         log_event(LOG_INFO, "the tunnel %s has its new configuration", runner->name);
+    } else if (serves) {
+        log_event(LOG_ERROR, "the new configuration serves, but not from the next start on: %s",
+                  failure.text);
     } else {
         log_event(LOG_ERROR, "the new configuration was refused, the old one goes on: %s", failure.text);
     }

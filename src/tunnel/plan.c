@@ -18,15 +18,6 @@ static bool add_prefix(struct config_prefixes *list, const struct config_prefix 
     return true;
 }
 
-static struct config_prefix network_of(const struct config_prefix *prefix)
-{
-    struct config_prefix network = {.family = prefix->family, .length = prefix->length};
-    memcpy(network.bytes, prefix->bytes, prefix->family == 4 ? 4 : 16);
-    for (unsigned bit = prefix->length; bit < (prefix->family == 4 ? 32u : 128u); bit++)
-        network.bytes[bit / 8] &= (uint8_t)~(0x80u >> bit % 8);
-    return network;
-}
-
 /* ---- DNS ---- */
 
 static bool is_ipv6(const char *server)
@@ -93,7 +84,7 @@ bool plan_make(struct plan *plan, const struct config *config)
     for (size_t i = 0; i < config->peer_count; i++) {
         const struct config_prefixes *allowed = &config->peers[i].allowed_ips;
         for (size_t k = 0; k < allowed->count; k++) {
-            struct config_prefix route = network_of(&allowed->items[k]);
+            struct config_prefix route = config_prefix_network(&allowed->items[k]);
             struct plan_family *family = &plan->families[route.family == 4 ? PLAN_IPV4 : PLAN_IPV6];
             family->used = true;
             if (config->table == CONFIG_TABLE_OFF)

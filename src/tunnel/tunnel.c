@@ -6,6 +6,7 @@
 #include "network.h"
 #include "sync.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -140,13 +141,21 @@ bool tunnel_configure(struct tunnel *tunnel, const struct config *config, tunnel
            tunnel->backend->up(tunnel->backend, failure);
 }
 
+/* Two messages in one. */
+static void add_failure(struct failure *failure, const struct failure *undoing)
+{
+    size_t used = strlen(failure->text);
+    snprintf(failure->text + used, sizeof failure->text - used, "; and not all of it could be undone: %s",
+             undoing->text);
+}
+
 bool tunnel_reconfigure(struct tunnel *tunnel, const struct config *old, const struct config *new,
                         tunnel_resolve *resolve, struct failure *failure)
 {
     struct change change = {0};
     struct device device = {0};
     struct plan plan;
-    struct failure ignored;
+    struct failure undoing;
     struct backend *backend = tunnel->backend;
     take_interface(&change, new);
     bool done = plan_make(&plan, new) || fail(failure, EXIT_REFUSED, "out of memory");
@@ -159,8 +168,9 @@ bool tunnel_reconfigure(struct tunnel *tunnel, const struct config *old, const s
     if (done) {
         done = network_change(&tunnel->luid, tunnel->name, &tunnel->plan, tunnel->mtu, &plan, mtu, failure) &&
                backend->set(backend, &change, failure);
-        if (!done)
-            network_change(&tunnel->luid, tunnel->name, &plan, mtu, &tunnel->plan, tunnel->mtu, &ignored);
+        if (!done &&
+            !network_change(&tunnel->luid, tunnel->name, &plan, mtu, &tunnel->plan, tunnel->mtu, &undoing))
+            add_failure(failure, &undoing);
     }
     if (done) {
         struct plan before = tunnel->plan;

@@ -13,8 +13,8 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import messages  # noqa: E402
 from fake_adapter import SOCKETS, FakeAdapter  # noqa: E402
+from message_pages import CLI  # noqa: E402
 from netlab import ROOT, Tests, genkey  # noqa: E402
 
 BUILD = os.environ.get("WYRM_BUILD_DIR", os.path.join(ROOT, "build", "linux"))
@@ -360,7 +360,8 @@ def not_permitted(tests, folder):
 
 
 def page_of_messages(tests):
-    missing, gone = messages.differences()
+    missing, gone = CLI.differences()
+    tests.check(len(CLI.in_sources()) > 100, "the messages are found in the sources")
     tests.check(not missing, "each message is in docs/messages-cli.md; these are not:\n" + "\n".join(sorted(missing)))
     tests.check(not gone, "docs/messages-cli.md lists no message that is gone; these are:\n" + "\n".join(sorted(gone)))
 

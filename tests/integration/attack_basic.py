@@ -5,6 +5,7 @@ messages, old timestamps, floods of handshakes with cookies, off-path copies, sp
 import ipaddress
 import os
 import random
+import signal
 import struct
 import sys
 import threading
@@ -339,10 +340,11 @@ def allowed_ips(tests, seed):
 
 # ---- A1, A3: floods ----
 class Flood:
-    """Initiations of unknown peers, each valid in itself, from several addresses, until stopped."""
+    """Initiations of unknown peers, each valid in itself, from several addresses, until stopped.  `at_once`: so many arrive while
+    the driver's process stands still, so that it is under load however fast it is."""
 
-    def __init__(self, tunnel, sources, limit=float("inf"), pause=0.002):
-        self.tunnel, self.sources, self.limit, self.pause = tunnel, sources, limit, pause
+    def __init__(self, tunnel, sources, limit=float("inf"), pause=0.002, at_once=None):
+        self.tunnel, self.sources, self.limit, self.pause, self.at_once = tunnel, sources, limit, pause, at_once
         self.messages = []
         for _ in range(16):
             body = wgpeer.Peer(wgpeer.generate_private(), tunnel.public).create_initiation()[:-32]
@@ -353,15 +355,22 @@ class Flood:
         self.thread = threading.Thread(target=self._run)
 
     def _run(self):
-        position = 0
         while not self.stopping.is_set():
-            for via in self.sources:
-                if self.sent >= self.limit:
-                    return
-                part = self.messages[position:position + 60]
-                position = (position + 60) % len(self.messages)
-                self.tunnel.send_segments(part, via)
-                self.sent += len(part)
+            if self.at_once:
+                self.tunnel.wyrm.process.send_signal(signal.SIGSTOP)
+            try:
+                until = self.sent + (self.at_once or 1)
+                while self.sent < until:
+                    for via in self.sources:
+                        if self.sent >= self.limit:
+                            return
+                        position = self.sent % len(self.messages)
+                        part = self.messages[position:position + 60]
+                        self.tunnel.send_segments(part, via)
+                        self.sent += len(part)
+            finally:
+                if self.at_once:
+                    self.tunnel.wyrm.process.send_signal(signal.SIGCONT)
             time.sleep(self.pause)
 
     def __enter__(self):
@@ -409,7 +418,7 @@ def flood(tests):
     sources = attackers(tunnel, 6)
     memory, before = tunnel.pool_now(), tunnel.statistics()
 
-    with Flood(tunnel, sources) as running:
+    with Flood(tunnel, sources, pause=0.2, at_once=2400) as running:
         cookies, kinds_seen = 0, set()
         deadline = time.monotonic() + 10
         while cookies < 1000 and time.monotonic() < deadline:

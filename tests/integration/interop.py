@@ -304,6 +304,7 @@ def under_load(options, tests, wyrm_initiates):
     reached, total = cookie_under_load(who, load, capture, OUTER4[side], keys, begin, None if wyrm_initiates else victim.process)
     tests.equal(reached, "yes", f"{who}: a handshake with a cookie")
     tests.equal(total["responses"], 0, f"{who}: answered no stranger")
+    tests.check(total["cookies"] > 0, f"{who}: strangers were given cookies")
     lab.wait_for(lambda: ping(lab, namespaces[0], INNER4[1 - side], 1)["received"] == 1, f"{who}: the tunnel afterwards", 30)
     tunnel.finish(tests, who)
 

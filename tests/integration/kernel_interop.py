@@ -101,6 +101,7 @@ def under_load(world, tests, tunnel, who, initiator, flood_at, provoke, renew):
     reached, total = cookie_under_load(who, load, capture, initiator, keys, begin, stopped)
     tests.equal(reached, "yes", f"{who} under load: a handshake with a cookie")
     tests.equal(total["responses"], 0, f"{who} under load: answered no stranger")
+    tests.check(total["cookies"] > 0, f"{who} under load: strangers were given cookies")
     recovered = tunnel.await_(lambda: tunnel.from_here(count=2) == 2 and tunnel.from_guest(count=2) == 2, 30)
     tests.check(recovered, f"{who} under load: the tunnel works afterwards")
     tunnel.finish(tests, f"{who} under load")

@@ -82,13 +82,15 @@ class Bursts:
         self.thread = threading.Thread(target=self.work)
 
     def burst(self):
-        if self.stopped:
-            self.stopped.send_signal(signal.SIGSTOP)
-        try:
+        if not self.stopped:
             return self.load.flood(count=self.count, rate=self.rate, sources=200, ports=4).result()
+        self.stopped.send_signal(signal.SIGSTOP)
+        try:
+            flood = self.load.flood(count=self.count, rate=self.rate, sources=200, ports=4)
+            flood.wait_until_sent()
         finally:
-            if self.stopped:
-                self.stopped.send_signal(signal.SIGCONT)
+            self.stopped.send_signal(signal.SIGCONT)
+        return flood.result()
 
     def work(self):
         try:

@@ -57,13 +57,18 @@ class Flood:
     def running(self):
         return self.process.poll() is None
 
+    def wait_until_sent(self):
+        """All is sent; answers are counted for another 200 ms."""
+        if self.process.stdout.readline() != "sent\n":
+            raise LabError(f"handshake_load: status {self.process.wait()}")
+
     def result(self, timeout=120):
         try:
             self.process.wait(timeout)
         except subprocess.TimeoutExpired as error:
             self.process.kill()
             raise LabError("handshake_load: no end") from error
-        return json.loads(self.process.stdout.read())
+        return json.loads(self.process.stdout.read().splitlines()[-1])
 
     def stop(self):
         """Ends it early; its figures so far."""

@@ -380,6 +380,8 @@ static int run_flood(struct options *options)
         }
     }
     double seconds = (double)(now_ns() - began) / 1e9;
+    puts("sent");
+    fflush(stdout);
     for (uint64_t end = now_ns() + 200 * NS_PER_MS; now_ns() < end;) {
         load_wait(&options->sockets, 10);
         flood_answers(options, &flood, strangers);

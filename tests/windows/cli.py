@@ -10,20 +10,11 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from wine import BIN, PROGRAMS, Wine, windows_path  # noqa: E402  (also makes tests/lib known)
 from hosts import Hosts, check  # noqa: E402
-from netlab import DRIVER, NTHOST, Lab, LabError, genkey, require  # noqa: E402
+from netlab import DRIVER, NTHOST, genkey  # noqa: E402
+from results import run_suite  # noqa: E402
 
 PROGRAM = "C:\\wyrm\\wyrm.exe"
 LINUX = os.path.join(BIN, "wyrm")
-
-
-class Results:
-    def __init__(self):
-        self.passed = self.failed = 0
-
-    def check(self, good, text, more=""):
-        self.passed, self.failed = self.passed + bool(good), self.failed + (not good)
-        print(("ok " if good else "FAILED ") + text + ("" if good or not more else f": {more}"), flush=True)
-        return good
 
 
 class Tool:
@@ -243,29 +234,19 @@ def lifetimes(tool):
     results.check((output, status) == ("", 0), "uninstall again says nothing", output)
 
 
-def main():
-    results, lab, started = Results(), None, time.monotonic()
-    try:
-        require(NTHOST, DRIVER, LINUX, os.path.join(BIN, "wyrm.exe"), os.path.join(PROGRAMS, "bridge_proxy.sys"))
-        lab = Lab()
-        with Wine(lab.directory) as wine:
-            wine.install_dll()
-            wine.install_program()
-            tool = Tool(lab, wine, results)
-            without_adapters(tool)
-            print(f"without adapters after {time.monotonic() - started:.1f} s", flush=True)
-            tool.hosts = Hosts(lab, lab.namespace("cli"), os.path.join(lab.directory, "cli.sock"))
-            with_adapter(tool)
-            lifetimes(tool)
-            check(tool.hosts, lab, results, orphans=1)
-            print(f"with an adapter after {time.monotonic() - started:.1f} s")
-    except LabError as error:
-        results.check(False, str(error))
-    finally:
-        if lab:
-            lab.close()
-    print(f"{results.passed} passed, {results.failed} failed, 0 skipped")
-    return results.failed != 0
+def body(lab, results):
+    started = time.monotonic()
+    with Wine(lab.directory) as wine:
+        wine.install_dll()
+        wine.install_program()
+        tool = Tool(lab, wine, results)
+        without_adapters(tool)
+        print(f"without adapters after {time.monotonic() - started:.1f} s", flush=True)
+        tool.hosts = Hosts(lab, lab.namespace("cli"), os.path.join(lab.directory, "cli.sock"))
+        with_adapter(tool)
+        lifetimes(tool)
+        check(tool.hosts, lab, results, orphans=1)
+        print(f"with an adapter after {time.monotonic() - started:.1f} s")
 
 
-sys.exit(main())
+sys.exit(run_suite((NTHOST, DRIVER, LINUX, os.path.join(BIN, "wyrm.exe"), os.path.join(PROGRAMS, "bridge_proxy.sys")), body))

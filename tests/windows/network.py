@@ -6,7 +6,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from wine import PROGRAMS, Wine  # noqa: E402  (also makes tests/lib known)
-from netlab import Lab, LabError, require  # noqa: E402
+from results import run_suite  # noqa: E402
 
 PROGRAM = "C:\\wyrm\\network_test.exe"
 RULES = "HKLM\\System\\CurrentControlSet\\Services\\Dnscache\\Parameters\\DnsPolicyConfig"
@@ -14,16 +14,6 @@ POLICY = "HKLM\\Software\\Policies\\Microsoft\\Windows NT\\DNSClient\\DnsPolicyC
 ALL = ("connect4", "accept4", "connect6", "accept6")
 DNS = "remote=u16:53 protocol=u8:17 protocol=u8:6"
 LINK, ROUTERS, DHCPV6 = "v6:fe80" + "0" * 28 + "/10", "v6:ff02" + "0" * 27 + "2/128", "v6:ff02" + "0" * 23 + "10002/128"
-
-
-class Results:
-    def __init__(self):
-        self.passed = self.failed = 0
-
-    def check(self, good, text, more=""):
-        self.passed, self.failed = self.passed + bool(good), self.failed + (not good)
-        print(("ok " if good else "FAILED ") + text + ("" if good or not more else f": {more}"), flush=True)
-        return good
 
 
 class Bench:
@@ -166,32 +156,21 @@ def rules(bench):
     results.check(bench.run("rules", "")[0] == "code 0 overridden\n", "rules of a group policy are noticed")
 
 
-def main():
-    results, lab = Results(), None
-    try:
-        require(os.path.join(PROGRAMS, "network_test.exe"), os.path.join(PROGRAMS, "fwpuclnt.dll"))
-        lab = Lab()
-        with Wine(lab.directory) as wine:
-            wine.replace(os.path.join(PROGRAMS, "network_test.exe"), os.path.join(wine.folder("wyrm"), "network_test.exe"))
-            for name in ("fwpuclnt.dll", "iphlpapi.dll"):
-                wine.replace(os.path.join(PROGRAMS, name), os.path.join(wine.windows, "system32", name))
-            bench = Bench(wine, results)
-            firewall(bench)
-            dns(bench)
-            rules(bench)
-            bench.own("watch", overrides=";iphlpapi=n")
-            bench.own("mtu")
-            output = bench.own("resolve", "localhost")
-            results.check("address 127.0.0.1:51820" in output, "a name's address", output)
-            output = bench.own("resolve", "nobody.invalid")
-            results.check("no address" in output, "a name that nobody has", output)
-    except LabError as error:
-        results.check(False, str(error))
-    finally:
-        if lab:
-            lab.close()
-    print(f"{results.passed} passed, {results.failed} failed, 0 skipped")
-    return results.failed != 0
+def body(lab, results):
+    with Wine(lab.directory) as wine:
+        wine.replace(os.path.join(PROGRAMS, "network_test.exe"), os.path.join(wine.folder("wyrm"), "network_test.exe"))
+        for name in ("fwpuclnt.dll", "iphlpapi.dll"):
+            wine.replace(os.path.join(PROGRAMS, name), os.path.join(wine.windows, "system32", name))
+        bench = Bench(wine, results)
+        firewall(bench)
+        dns(bench)
+        rules(bench)
+        bench.own("watch", overrides=";iphlpapi=n")
+        bench.own("mtu")
+        output = bench.own("resolve", "localhost")
+        results.check("address 127.0.0.1:51820" in output, "a name's address", output)
+        output = bench.own("resolve", "nobody.invalid")
+        results.check("no address" in output, "a name that nobody has", output)
 
 
-sys.exit(main())
+sys.exit(run_suite((os.path.join(PROGRAMS, "network_test.exe"), os.path.join(PROGRAMS, "fwpuclnt.dll")), body))

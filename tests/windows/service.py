@@ -10,25 +10,16 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import service_messages  # noqa: E402
 from wine import BIN, PROGRAMS, Wine, windows_path  # noqa: E402  (also makes tests/lib known)
 from hosts import Hosts, check  # noqa: E402
-from netlab import DRIVER, NTHOST, Lab, LabError, genkey, ping, require  # noqa: E402
+from message_pages import SERVICE  # noqa: E402
+from netlab import DRIVER, NTHOST, genkey, ping  # noqa: E402
 from netlab import Peer as WireGuard  # noqa: E402
+from results import run_suite  # noqa: E402
 
 FOLDER = "C:\\wyrm\\"
-OVERRIDES = "winemenubuilder.exe=d;mscoree=;mshtml=;cfgmgr32=n;iphlpapi=n"
+OVERRIDES = "winemenubuilder.exe=d;mscoree=;mshtml=;cfgmgr32=n;iphlpapi=n;fwpuclnt=n"
 PIPE = "\\\\.\\pipe\\ProtectedPrefix\\Administrators\\Wyrm\\"
-
-
-class Results:
-    def __init__(self):
-        self.passed = self.failed = 0
-
-    def check(self, good, text, more=""):
-        self.passed, self.failed = self.passed + bool(good), self.failed + (not good)
-        print(("ok " if good else "FAILED ") + text + ("" if good or not more else f": {more}"), flush=True)
-        return good
 
 
 class Bench:
@@ -403,7 +394,7 @@ def kill_switch(bench, tunnel):
 
     def run(fail=""):
         return bench.wine.start(FOLDER + "wyrm-service.exe", "run", path,
-                                variables={"WINEDLLOVERRIDES": OVERRIDES + ";fwpuclnt=n", "WYRM_FILTER_FAIL": fail})
+                                variables={"WINEDLLOVERRIDES": OVERRIDES, "WYRM_FILTER_FAIL": fail})
     count = len(bench.calls())
     output, status = bench.wine.finish(run("FwpmTransactionCommit0"), 60)
     results.check(status == 5 and "the kill switch cannot be turned on (FwpmTransactionCommit0)" in output, "without its filters it is not brought up", f"{status} {output}")
@@ -420,8 +411,42 @@ def kill_switch(bench, tunnel):
     results.check(status == 0 and output.count("FwpmEngineClose0") == output.count("FwpmEngineOpen0"), "they go with it", f"{status} {output}")
 
 
+def kill_switch_reload(bench, tunnel):
+    """The filters of a service while its configuration changes: the new ones before, the old ones after, and not at all if it fails."""
+    def text(allowed, interface=""):
+        return bench.write("guarded.conf", tunnel.text(interface).replace("AllowedIPs = 10.72.0.2/32", f"AllowedIPs = {allowed}"))
+
+    def filters():
+        with open(bench.filters, encoding="utf-8") as file:
+            return [line for line in file.read().splitlines() if line in ("FwpmEngineOpen0", "FwpmTransactionCommit0", "FwpmEngineClose0")]
+
+    everything, some = "0.0.0.0/0", "10.72.0.2/32, 10.98.0.0/16"
+    bench.want("install a tunnel of everything", 0, "", "install", text(everything))
+    bench.want("start it", 0, "", "start", "guarded")
+    count = len(filters())
+
+    def change(what, status, part, path, wanted):
+        nonlocal count
+        bench.want(what, status, part, "reload", path)
+        seen, count = filters()[count:], len(filters())
+        bench.results.check(seen == wanted, f"{what}: its filters", str(seen))
+    with open(bench.record + ".fail", "w", encoding="ascii") as file:
+        file.write("CreateIpForwardEntry2")
+    change("a reload without a default route that fails leaves them", 5, "; and not all of it could be undone: ", text(some), [])
+    os.unlink(bench.record + ".fail")
+    change("one with other DNS changes them without a gap", 0, "", text(everything, "DNS = 10.72.0.9\n"),
+           ["FwpmEngineOpen0", "FwpmTransactionCommit0", "FwpmEngineClose0"])
+    change("one without a default route takes them away", 0, "", text(some), ["FwpmEngineClose0"])
+    change("and one with it brings them", 0, "", text(everything), ["FwpmEngineOpen0", "FwpmTransactionCommit0"])
+    log = bench.log("guarded")
+    bench.results.check(log.count("the kill switch is on") == 2 and log.count("the kill switch is off") == 1, "the log tells of it", log[-600:])
+    bench.want("remove it", 0, "", "remove", "guarded")
+    bench.results.check(filters()[count:] == ["FwpmEngineClose0"], "they go with it", str(filters()[count:]))
+
+
 def messages(results):
-    missing, gone = service_messages.differences()
+    missing, gone = SERVICE.differences()
+    results.check(len(SERVICE.in_sources()) > 80, "the messages are found in the sources")
     results.check(not missing, "each message is in docs/messages-service.md", "\n".join(sorted(missing)))
     results.check(not gone, "docs/messages-service.md lists no message that is gone", "\n".join(sorted(gone)))
 
@@ -436,40 +461,33 @@ def quiet(bench):
         bench.results.check(all(re.match(r"20\d\d-\d\d-\d\dT[\d:.]+Z (info|warning|error): ", line) for line in text.splitlines()), f"every line of {name} has its time")
 
 
-def main():
-    results, lab, started = Results(), None, time.monotonic()
-    try:
-        require(NTHOST, DRIVER, os.path.join(BIN, "wyrm-service.exe"), os.path.join(PROGRAMS, "bridge_proxy.sys"))
-        messages(results)
-        lab = Lab()
-        bridge, record = os.path.join(lab.directory, "service.sock"), os.path.join(lab.directory, "calls")
-        with Wine(lab.directory, {"WINEDLLOVERRIDES": OVERRIDES, "WYRM_BRIDGE_SOCKET": bridge, "WYRM_RECORD": windows_path(record)}) as wine:
-            wine.install_dll()
-            wine.install_program()
-            for folder, names in ((BIN, ("wyrm-service.exe", "wyrm-tunnel.dll", "wyrm-engine.exe")), (PROGRAMS, ("embedding.exe", "wintun.dll"))):
-                for name in names:
-                    wine.replace(os.path.join(folder, name), os.path.join(wine.folder("wyrm"), name))
-            wine.replace(os.path.join(PROGRAMS, "fwpuclnt.dll"), os.path.join(wine.windows, "system32", "fwpuclnt.dll"))
-            bench = Bench(lab, wine, results, record)
-            arguments(bench)
-            near, far = lab.namespace("near"), lab.namespace("far")
-            tunnel = Tunnel(bench, near, far)
-            hosts = Hosts(lab, near, bridge)
-            dump = life(bench, tunnel, hosts)
-            refusals(bench, tunnel, dump)
-            for part in (lambda: faults(bench, tunnel, hosts), lambda: end(bench, tunnel), lambda: storage(bench),
-                         lambda: engine(bench, tunnel), lambda: embedded(bench, tunnel), lambda: kill_switch(bench, tunnel), lambda: quiet(bench)):
-                part()
-                print(f"after {time.monotonic() - started:.1f} s", flush=True)
-            check(hosts, lab, results, orphans=1)
-            tunnel.other.stop()
-    except LabError as error:
-        results.check(False, str(error))
-    finally:
-        if lab:
-            lab.close()
-    print(f"{results.passed} passed, {results.failed} failed, 0 skipped")
-    return results.failed != 0
+def body(lab, results):
+    started = time.monotonic()
+    messages(results)
+    bridge, record, filters = (os.path.join(lab.directory, name) for name in ("service.sock", "calls", "filters"))
+    with Wine(lab.directory, {"WINEDLLOVERRIDES": OVERRIDES, "WYRM_BRIDGE_SOCKET": bridge, "WYRM_RECORD": windows_path(record),
+                              "WYRM_FILTER_RECORD": windows_path(filters)}) as wine:
+        wine.install_dll()
+        wine.install_program()
+        for folder, names in ((BIN, ("wyrm-service.exe", "wyrm-tunnel.dll", "wyrm-engine.exe")), (PROGRAMS, ("embedding.exe", "wintun.dll"))):
+            for name in names:
+                wine.replace(os.path.join(folder, name), os.path.join(wine.folder("wyrm"), name))
+        wine.replace(os.path.join(PROGRAMS, "fwpuclnt.dll"), os.path.join(wine.windows, "system32", "fwpuclnt.dll"))
+        bench = Bench(lab, wine, results, record)
+        bench.filters = filters
+        arguments(bench)
+        near, far = lab.namespace("near"), lab.namespace("far")
+        tunnel = Tunnel(bench, near, far)
+        hosts = Hosts(lab, near, bridge)
+        dump = life(bench, tunnel, hosts)
+        refusals(bench, tunnel, dump)
+        for part in (lambda: faults(bench, tunnel, hosts), lambda: end(bench, tunnel), lambda: storage(bench),
+                     lambda: engine(bench, tunnel), lambda: embedded(bench, tunnel), lambda: kill_switch(bench, tunnel),
+                     lambda: kill_switch_reload(bench, tunnel), lambda: quiet(bench)):
+            part()
+            print(f"after {time.monotonic() - started:.1f} s", flush=True)
+        check(hosts, lab, results, orphans=1)
+        tunnel.other.stop()
 
 
-sys.exit(main())
+sys.exit(run_suite((NTHOST, DRIVER, os.path.join(BIN, "wyrm-service.exe"), os.path.join(PROGRAMS, "bridge_proxy.sys")), body))

@@ -12,36 +12,12 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from wine import BIN, PROGRAMS, Wine, windows_path  # noqa: E402  (also makes tests/lib known)
 import applied  # noqa: E402
 from hosts import Host, Hosts, check  # noqa: E402
-from netlab import DRIVER, NTHOST, IperfServer, Lab, LabError, genkey, ping, require  # noqa: E402
+from netlab import DRIVER, NTHOST, IperfServer, genkey, ping  # noqa: E402
 from netlab import Peer as WireGuard  # noqa: E402
 from nthost_control import Control, Interface, Peer  # noqa: E402
+from results import run_suite  # noqa: E402
 
 CYCLES = int(os.environ.get("WYRM_WINDOWS_CYCLES", "1000"))
-
-
-class Results:
-    """Counts; a program's own lines and ours."""
-
-    def __init__(self):
-        self.passed = self.failed = 0
-
-    def check(self, good, text):
-        self.passed, self.failed = self.passed + bool(good), self.failed + (not good)
-        print(("ok " if good else "FAILED ") + text, flush=True)
-        return good
-
-    def program(self, name, output, status):
-        """Adds up the counts that a program printed last; without them it has failed."""
-        lines = output.split("\n")
-        counts = [line.split() for line in lines if line.startswith("counts ")]
-        for line in lines:
-            if line.startswith("FAILED ") or (line and not counts):
-                print(f"{name}: {line}")
-        if not counts:
-            return self.check(False, f"{name}: no result (status {status})")
-        self.passed, self.failed = self.passed + int(counts[-1][1]), self.failed + int(counts[-1][2])
-        print(f"{name}: {counts[-1][1]} passed, {counts[-1][2]} failed")
-        return status == 0
 
 
 def control_codes(lab, wine, results):
@@ -209,22 +185,16 @@ def main():
     if unknown:
         print(f"no part is named {', '.join(sorted(unknown))}; there are {', '.join(parts)}", file=sys.stderr)
         return 2
-    results, lab, started = Results(), None, time.monotonic()
-    try:
-        require(NTHOST, DRIVER, os.path.join(BIN, "wyrm.exe"), os.path.join(PROGRAMS, "bridge_proxy.sys"))
-        lab = Lab()
+
+    def body(lab, results):
+        started = time.monotonic()
         with Wine(lab.directory) as wine:
             print(f"prefix after {time.monotonic() - started:.1f} s")
             for part in [parts[name] for name in sys.argv[1:]] or PARTS:
                 part(lab, wine, results)
                 print(f"{part.__name__} after {time.monotonic() - started:.1f} s", flush=True)
-    except LabError as error:
-        results.check(False, str(error))
-    finally:
-        if lab:
-            lab.close()
-    print(f"{results.passed} passed, {results.failed} failed, 0 skipped")
-    return results.failed != 0
+
+    return run_suite((NTHOST, DRIVER, os.path.join(BIN, "wyrm.exe"), os.path.join(PROGRAMS, "bridge_proxy.sys")), body)
 
 
 sys.exit(main())

@@ -1,4 +1,5 @@
-/* Functions of which Wine's setupapi.dll has a stub only; it is overwritten with a jump to ours.
+/* Functions that Wine's setupapi.dll names but does not do; what stands there is overwritten with a jump to
+ * ours.
  *  - SetupDiSetClassInstallParamsW fails always, so nothing that removes a device as documented (parameters,
  * then DIF_REMOVE) gets that far.  Ours takes the parameters of DIF_REMOVE; the removal itself Wine knows,
  * but for some keys of the registry.
@@ -59,15 +60,15 @@ static bool overwrite(const char *name, const void *target)
 {
     /* movabs rax, address; jmp rax */
     BYTE jump[JUMP_BYTES] = {0x48, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xe0};
-    void *stub = (void *)GetProcAddress(GetModuleHandleW(L"setupapi.dll"), name);
+    void *theirs = (void *)GetProcAddress(GetModuleHandleW(L"setupapi.dll"), name);
     DWORD protection;
 
-    if (!stub || !VirtualProtect(stub, sizeof(jump), PAGE_EXECUTE_READWRITE, &protection)) {
+    if (!theirs || !VirtualProtect(theirs, sizeof(jump), PAGE_EXECUTE_READWRITE, &protection)) {
         return false;
     }
     memcpy(jump + 2, &target, sizeof(target));
-    memcpy(stub, jump, sizeof(jump));
-    return VirtualProtect(stub, sizeof(jump), protection, &protection);
+    memcpy(theirs, jump, sizeof(jump));
+    return VirtualProtect(theirs, sizeof(jump), protection, &protection);
 }
 
 bool class_installer_hook(void)

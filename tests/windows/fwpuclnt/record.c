@@ -1,6 +1,7 @@
 /* A stand-in of fwpuclnt.dll, native under Wine: it writes each call with all that its structures say as a
- * line to standard output, keeps the platform's rules for sessions and transactions, and refuses with
- * ERROR_ACCESS_DENIED the call that WYRM_FILTER_FAIL names ("FwpmFilterAdd0 7": the seventh of its kind). */
+ * line to standard output (and to the file that WYRM_FILTER_RECORD names), keeps the platform's rules for
+ * sessions and transactions, and refuses with ERROR_ACCESS_DENIED the call that WYRM_FILTER_FAIL names
+ * ("FwpmFilterAdd0 7": the seventh of its kind). */
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,7 +34,8 @@ static DWORD say(const char *call, const char *text)
         char call[32];
         unsigned count;
     } calls[16];
-    WCHAR refused[64] = L"";
+    WCHAR refused[64] = L"", record[MAX_PATH];
+    FILE *file;
     char narrow[64] = "", which[32] = "";
     unsigned number = 1, i = 0;
     while (i < 15 && calls[i].call[0] && strcmp(calls[i].call, call) != 0)
@@ -46,6 +48,10 @@ static DWORD say(const char *call, const char *text)
     bool fails = !strcmp(which, call) && number == calls[i].count;
     printf("%s%s%s%s\n", call, text[0] ? " " : "", text, fails ? " refused" : "");
     fflush(stdout);
+    if (GetEnvironmentVariableW(L"WYRM_FILTER_RECORD", record, MAX_PATH) && (file = _wfopen(record, L"a"))) {
+        fprintf(file, "%s%s\n", call, fails ? " refused" : "");
+        fclose(file);
+    }
     return fails ? ERROR_ACCESS_DENIED : 0;
 }
 
