@@ -27,6 +27,7 @@ struct run_options {
     const char *report;      /* file for reports and the final counters, or NULL */
     const char *control_dir; /* of NAME.sock and NAME.ctl; NULL = /var/run/wireguard */
     unsigned cpus;
+    int idle_cpu;        /* or SCHED_IDLE_CPU_NONE, SCHED_IDLE_CPU_FIRST */
     unsigned mtu;        /* 0 = leave */
     unsigned fault_seed; /* 0 = no faults */
     int ready_fd;        /* -1 = none */

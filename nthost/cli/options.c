@@ -3,11 +3,13 @@
 
 #include "config.h"
 #include "ndis/adapter.h"
+#include "sched/sched.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,6 +43,9 @@ static const char help[] =
     "  --verify             check every rule of the kernel interface; slower\n"
     "  --fault-seed N       with --verify: let allocations and calls fail at random, from this seed\n"
     "  --cpus N             virtual processors, 1 to 64; default: those of the machine, at most 8\n"
+    "  --idle-cpu N|off     processor of the machine that the event loop stays on while there is little to "
+    "do;\n"
+    "                       best the one of the network card's interrupts; default: the first it may use\n"
     "  --mtu N              MTU of the interface, 576 to 65535                (run only; up: from the file)\n"
     "  --report FILE        append reports and the final counters to FILE\n"
     "  --trace              print the driver's debug messages\n"
@@ -130,6 +135,7 @@ enum {
     OPTION_VERIFY,
     OPTION_FAULT_SEED,
     OPTION_CPUS,
+    OPTION_IDLE_CPU,
     OPTION_MTU,
     OPTION_REPORT,
     OPTION_TRACE,
@@ -148,6 +154,7 @@ static const struct option option_table[] = {{"name", required_argument, NULL, O
                                              {"verify", no_argument, NULL, OPTION_VERIFY},
                                              {"fault-seed", required_argument, NULL, OPTION_FAULT_SEED},
                                              {"cpus", required_argument, NULL, OPTION_CPUS},
+                                             {"idle-cpu", required_argument, NULL, OPTION_IDLE_CPU},
                                              {"mtu", required_argument, NULL, OPTION_MTU},
                                              {"report", required_argument, NULL, OPTION_REPORT},
                                              {"trace", no_argument, NULL, OPTION_TRACE},
@@ -224,6 +231,25 @@ static bool keyword_take(struct run_options *options)
     return true;
 }
 
+static bool idle_cpu_take(struct run_options *options)
+{
+    unsigned number;
+
+    if (!strcmp(optarg, "off")) {
+        options->idle_cpu = SCHED_IDLE_CPU_NONE;
+        return true;
+    }
+    if (!parse_unsigned("idle-cpu", optarg, 0, CPU_SETSIZE - 1, &number))
+        return false;
+    cpu_set_t allowed;
+    if (sched_getaffinity(0, sizeof allowed, &allowed) == 0 && !CPU_ISSET(number, &allowed)) {
+        cli_error("--idle-cpu %u: this process may not run there: see `taskset -p $$`", number);
+        return false;
+    }
+    options->idle_cpu = (int)number;
+    return true;
+}
+
 static bool option_take(struct run_options *options, int option)
 {
     unsigned number;
@@ -240,6 +266,8 @@ static bool option_take(struct run_options *options, int option)
         return parse_unsigned("fault-seed", optarg, 1, UINT_MAX, &options->fault_seed);
     case OPTION_CPUS:
         return parse_unsigned("cpus", optarg, 1, 64, &options->cpus);
+    case OPTION_IDLE_CPU:
+        return idle_cpu_take(options);
     case OPTION_MTU:
         return parse_unsigned("mtu", optarg, 576, 65535, &options->mtu);
     case OPTION_REPORT:
@@ -277,7 +305,7 @@ static bool option_take(struct run_options *options, int option)
 bool run_options_parse(const char *command, int argc, char **argv, struct run_options *options,
                        const char **operand)
 {
-    *options = (struct run_options){.ready_fd = -1, .cpus = default_cpus()};
+    *options = (struct run_options){.ready_fd = -1, .cpus = default_cpus(), .idle_cpu = SCHED_IDLE_CPU_FIRST};
     *operand = NULL;
     optind = 0;
     opterr = 0;

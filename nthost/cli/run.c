@@ -265,6 +265,10 @@ int command_run(int argc, char **argv)
     }
     sched_initialize(session.options.cpus);
     sched_thread_adopt("loop");
+    error = -sched_idle_cpu(session.options.idle_cpu);
+    if (error)
+        host_warn("--idle-cpu: %s: the event loop runs where the system's scheduler wants it",
+                  strerror(error));
     verify_start();
     error = pthread_create(&control, NULL, control_main, &session);
     if (error) {

@@ -3,6 +3,7 @@
 
 #include "quick.h"
 #include "say.h"
+#include "sched/sched.h"
 #include "state.h"
 
 #include <errno.h>
@@ -29,17 +30,22 @@ static bool default_driver(char *path, size_t size)
 }
 
 /* `nthost run` with the options of `up`. */
-static void run_arguments(const struct run_options *options, char *cpus, char *seed, size_t size,
+static void run_arguments(const struct run_options *options, char *cpus, char *idle, char *seed, size_t size,
                           const char **argv)
 {
     size_t count = 0;
     snprintf(cpus, size, "%u", options->cpus);
+    snprintf(idle, size, "%d", options->idle_cpu);
     snprintf(seed, size, "%u", options->fault_seed);
     const char *fixed[] = {"/proc/self/exe", "run", options->driver, "--name", "%i",
                            "--cpus",         cpus,  "--ready-fd",    "3"};
 
     for (; count < sizeof fixed / sizeof *fixed; count++)
         argv[count] = fixed[count];
+    if (options->idle_cpu != SCHED_IDLE_CPU_FIRST) {
+        argv[count++] = "--idle-cpu";
+        argv[count++] = options->idle_cpu == SCHED_IDLE_CPU_NONE ? "off" : idle;
+    }
     if (options->verify)
         argv[count++] = "--verify";
     if (options->fault_seed) {
@@ -78,7 +84,7 @@ int command_up(int argc, char **argv)
     static struct run_options options;
     static char driver[PATH_MAX];
     const char *operand, *words[WORDS_MAX];
-    char cpus[16], seed[16], name[16];
+    char cpus[16], idle[16], seed[16], name[16];
     if (!run_options_parse("up", argc, argv, &options, &operand))
         return EXIT_USAGE;
     if (!operand) {
@@ -87,7 +93,7 @@ int command_up(int argc, char **argv)
     }
     if (!options.driver && default_driver(driver, sizeof driver))
         options.driver = driver;
-    run_arguments(&options, cpus, seed, sizeof cpus, words);
+    run_arguments(&options, cpus, idle, seed, sizeof cpus, words);
     struct quick_options quick = {.engine = words,
                                   .driver = options.driver ? options.driver : "wyrm.sys",
                                   .reports_ready = true,

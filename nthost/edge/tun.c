@@ -34,9 +34,12 @@
 #define VIRTIO_NET_HDR_GSO_UDP_L4 5
 #endif
 
-#define BURST_PACKETS  64u
+#define BURST_PACKETS 64u
+#define LARGEST_READ  (65535u + sizeof(struct virtio_net_hdr))
+/* Nothing more is read after so many bytes.  One super-segment is usually more: a burst is what the packets
+ * of other queues wait for, and a second one in it made a stream no faster. */
+#define BURST_ENOUGH   (48u * 1024)
 #define BURST_BYTES    (128u * 1024)
-#define LARGEST_READ   (65535u + sizeof(struct virtio_net_hdr))
 #define READ_ALIGNMENT 64u
 /* A tunnel driver puts each packet of a super-segment into a datagram that is larger by its own headers, and
  * the run has to fit into one segmented send again (65487 bytes over IPv6).  With packets of 1420 bytes that
@@ -46,6 +49,8 @@
 #define PACKET_ALIGNMENT (READ_ALIGNMENT - sizeof(struct virtio_net_hdr)) /* the packet itself is aligned */
 
 #define QUEUES 8u
+
+_Static_assert(BURST_ENOUGH + LARGEST_READ <= BURST_BYTES, "the last read of a burst fits");
 
 struct queue {
     int fd;
@@ -147,7 +152,7 @@ static void queue_readable(void *context, uint32_t events)
         loop_modify(queue->fd, 0);
         return;
     }
-    while (count < BURST_PACKETS && offset + LARGEST_READ <= BURST_BYTES) {
+    while (count < BURST_PACKETS && offset < BURST_ENOUGH) {
         uint8_t *at = tun->buffer + offset;
         ssize_t got = read(queue->fd, at, LARGEST_READ);
         struct virtio_net_hdr header;

@@ -62,6 +62,12 @@ struct sched_thread *thread_allocate(const char *name);
 void thread_release(struct sched_thread *thread);
 void thread_make_current(struct sched_thread *thread);
 
+/* real_idle_cpu.c: on the loop's thread */
+void idle_cpu_event(void); /* the loop dispatches an event */
+void idle_cpu_close(void);
+/* A thread made by the loop's thread runs where the process may, wherever the loop stays. */
+void idle_cpu_exempt(pthread_attr_t *attributes);
+
 /* real_loop.c */
 void loop_open(void);
 void loop_close(void);

@@ -310,6 +310,8 @@ static void loop_round(uint64_t deadline_ns, const uint32_t *token)
     __atomic_store_n(&asleep, 0, __ATOMIC_SEQ_CST);
     if (count < 0 && errno != EINTR)
         host_fatal("epoll_pwait2: %s", strerror(errno));
+    if (count > 0)
+        idle_cpu_event();
     for (int i = 0; i < count; i++)
         if (events[i].data.ptr != NULL)
             dispatch(events[i].data.ptr, events[i].events);

@@ -167,6 +167,7 @@ int thread_start(const char *name, void *(*start)(void *context), void *context,
     pthread_attr_t attributes;
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, THREAD_STACK_BYTES);
+    idle_cpu_exempt(&attributes);
     int error = pthread_create(pthread, &attributes, start, context);
     pthread_attr_destroy(&attributes);
     if (error == 0)
@@ -315,6 +316,7 @@ void sched_shutdown(void)
     while (__atomic_load_n(&created_alive, __ATOMIC_ACQUIRE) != 0)
         sched_block(sched_time_ns() + SHUTDOWN_POLL_NS); /* serves the loop, which the threads may need */
     cpus_stop();
+    idle_cpu_close();
     loop_close();
     __atomic_store_n(&sched_current->is_loop, false, __ATOMIC_RELAXED);
     sched_thread_disown();

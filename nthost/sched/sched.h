@@ -28,6 +28,12 @@ void sched_shutdown(void);
 void sched_thread_adopt(const char *name);
 void sched_thread_disown(void);
 
+/* For the loop's own thread: while it has little to do it stays on this processor of the machine.  0, or
+ * -EINVAL: the process may not run there. */
+#define SCHED_IDLE_CPU_NONE  (-1) /* the system's scheduler decides: the default */
+#define SCHED_IDLE_CPU_FIRST (-2) /* the first that the process may run on */
+int sched_idle_cpu(int cpu);
+
 /* ---- threads ---- */
 struct sched_thread *sched_self(void);
 /* Creates a thread that runs `start(context)` at PASSIVE_LEVEL. NULL if it cannot be made. */

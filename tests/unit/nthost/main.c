@@ -26,6 +26,7 @@ static VOID NTAPI run_tests(PVOID context)
     timed("ex", test_ex);
     timed("threads", test_threads);
     timed("loop", test_loop_other);
+    timed("idle cpu", test_idle_cpu);
     if (host_options.verify)
         timed("verify hooks", test_verify_hooks);
     else
@@ -45,6 +46,7 @@ int main(int argc, char **argv)
     host_options.cpus = cpus;
     sched_initialize(cpus);
     test_loop();
+    test_idle_cpu_choice();
     struct crew crew;
     crew_start(&crew, 1, run_tests, NULL);
     loop_run();

@@ -68,8 +68,10 @@ void test_timer(void);
 void test_dpc(void);
 void test_ex(void);
 void test_threads(void);
-void test_loop(void);         /* on the loop's thread, before loop_run() */
-void test_loop_other(void);   /* on another thread, while the loop runs */
+void test_loop(void);            /* on the loop's thread, before loop_run() */
+void test_loop_other(void);      /* on another thread, while the loop runs */
+void test_idle_cpu_choice(void); /* on the loop's thread, before loop_run() */
+void test_idle_cpu(void);
 void test_no_hooks(void);     /* fast mode: after everything else */
 void test_verify_hooks(void); /* verify mode */
 void measure_costs(void);
