@@ -30,6 +30,10 @@ struct set {
     struct lane lane[CHACHA20_SET_BLOCKS];
 };
 
+/* When opening, the keystream of so short a packet is made together with its key and kept until its tag has
+ * been verified: the sets are set up once, and computed two at a time. */
+#define SHORT_BYTES ((size_t)2 * CHACHA20_BLOCK_BYTES)
+
 #define SETS 3 /* a pooled one that is being filled, and two that are computed */
 
 struct workspace {
@@ -38,6 +42,7 @@ struct workspace {
     struct set *free[SETS];
     struct set sets[SETS];
     struct poly1305_message messages[AEAD_AVX512_ITEMS];
+    _Alignas(64) uint8_t keystream[AEAD_AVX512_ITEMS][SHORT_BYTES];
 };
 
 _Static_assert(sizeof(struct workspace) <= AEAD_WORKSPACE_BYTES, "the public workspace is too small");
@@ -301,12 +306,24 @@ static void seal(struct workspace *ws, struct aead_item *const *items, size_t co
     }
 }
 
+static void crypt_short(const struct aead_item *item, const uint8_t *keystream, size_t length)
+{
+    for (size_t at = 0; at < length; at += CHACHA20_BLOCK_BYTES) {
+        uint8_t here = (uint8_t)at_most(length - at, CHACHA20_BLOCK_BYTES);
+        struct lane lane = {item->source->data + at, item->destination->data + at, here, here};
+        crypt_lane(&lane, _mm512_load_si512(keystream + at));
+    }
+}
+
 static void open(struct workspace *ws, struct aead_item *const *items, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         ws->messages[i].data = items[i]->source->data;
         ws->messages[i].length = items[i]->source->length - AEAD_TAG_BYTES;
-        add_key(ws, items[i], &ws->messages[i]);
+        if (ws->messages[i].length <= SHORT_BYTES)
+            add_text(ws, items[i], &ws->messages[i], no_source, 0, ws->keystream[i], ws->messages[i].length);
+        else
+            add_key(ws, items[i], &ws->messages[i]);
     }
     flush(ws);
     poly1305_avx512(ws->messages, count);
@@ -315,7 +332,11 @@ static void open(struct workspace *ws, struct aead_item *const *items, size_t co
         size_t length = ws->messages[i].length;
         item->ok =
             secure_equal((const uint8_t *)ws->messages[i].tag, item->source->data + length, AEAD_TAG_BYTES);
-        if (item->ok)
+        if (!item->ok)
+            continue;
+        if (length <= SHORT_BYTES)
+            crypt_short(item, ws->keystream[i], length);
+        else
             add_text(ws, item, NULL, item->source->data, length, item->destination->data, length);
     }
     flush(ws);
@@ -359,5 +380,7 @@ void aead_avx512(struct aead_item *const *items, size_t count, bool seals, void 
     else
         open(ws, items, count);
     wipe(ws, offsetof(struct workspace, messages) + count * sizeof ws->messages[0]);
+    if (!seals)
+        wipe(ws->keystream, count * sizeof ws->keystream[0]);
     scrub_stack();
 }

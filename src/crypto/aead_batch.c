@@ -411,11 +411,17 @@ static void pair_verify(struct workspace *ws, uint32_t first)
     packets_finish_poly(ws, first, count);
     for (uint32_t i = 0; i < count; i++) {
         struct packet *packet = &ws->packets[first + i];
-        uint8_t received[AEAD_TAG_BYTES];
-        struct segment_cursor cursor = packet->source;
-        segment_cursor_skip(&cursor, packet->length);
-        segment_cursor_read(&cursor, received, sizeof received);
-        packet->item->ok = secure_equal(ws->tags[i], received, sizeof received);
+        const uint8_t *received;
+        uint8_t gathered[AEAD_TAG_BYTES];
+        if (segment_cursor_contiguous(&packet->source) >= packet->length + AEAD_TAG_BYTES) {
+            received = segment_cursor_data(&packet->source) + packet->length;
+        } else {
+            struct segment_cursor cursor = packet->source;
+            segment_cursor_skip(&cursor, packet->length);
+            segment_cursor_read(&cursor, gathered, sizeof gathered);
+            received = gathered;
+        }
+        packet->item->ok = secure_equal(ws->tags[i], received, AEAD_TAG_BYTES);
     }
 }
 
