@@ -4,7 +4,7 @@
  *   udp_load send ADDRESS PORT BYTES SECONDS [RATE] [gso]   as fast as it can, or RATE packets a second
  *
  * The sender prints two lines of JSON, {"packets", "seconds"}: what it sent, and what the receiver says that
- * it got since it was asked last (from its first packet to its last).  `gso`: the kernel is given runs of up
+ * it got of that (from its first packet to its last).  `gso`: the kernel is given runs of up
  * to 64 packets to be segmented (UDP_SEGMENT), as QUIC servers do; `gro`: the receiver takes coalesced runs
  * (UDP_GRO).  A datagram of one byte is the question. */
 #include <arpa/inet.h>
@@ -31,6 +31,7 @@
 #define RECEIVE_BUFFER (8 << 20)
 #define ANSWER_SECONDS 1
 #define ANSWER_TRIES   20
+#define SETTLE_NS      200000000
 
 static uint64_t now(void)
 {
@@ -159,12 +160,15 @@ static int send_load(int fd, unsigned bytes, double seconds, uint64_t rate, bool
     return 0;
 }
 
-/* The receiver's figures since they were asked for the last time. */
-static int ask(int fd)
+/* The receiver's figures since they were asked for the last time; not before what is on its way has arrived:
+ * the question is another flow, and may overtake the load. */
+static int ask(int fd, bool shown)
 {
+    static const struct timespec settled = {.tv_nsec = SETTLE_NS};
     struct timeval limit = {.tv_sec = ANSWER_SECONDS};
     char text[128];
 
+    nanosleep(&settled, NULL);
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
     for (unsigned i = 0; i < ANSWER_TRIES; i++) {
         ssize_t got;
@@ -173,7 +177,8 @@ static int ask(int fd)
         got = recv(fd, text, sizeof text - 1, 0);
         if (got > 0) {
             text[got] = 0;
-            fputs(text, stdout);
+            if (shown)
+                fputs(text, stdout);
             return 0;
         }
     }
@@ -208,13 +213,13 @@ int main(int argc, char **argv)
     }
     if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
         return failed(argv[2]);
-    status = send_load(fd, bytes, strtod(argv[5], NULL), rate, offload);
-    if (status)
-        return status;
     /* Another socket: a single byte must not be taken for a segment. */
     int asking = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
     if (asking < 0 || connect(asking, (struct sockaddr *)&address, sizeof address) < 0)
         return failed(argv[2]);
-    return ask(asking);
+    status = ask(asking, false); /* nothing of an earlier load is counted */
+    if (!status)
+        status = send_load(fd, bytes, strtod(argv[5], NULL), rate, offload);
+    return status ? status : ask(asking, true);
 }

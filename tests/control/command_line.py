@@ -64,6 +64,8 @@ def test_complaints():
         (["run", "x.sys", "--name", "a", "--cpus", "2x"], 2, "want a number"),
         (["run", "x.sys", "--name", "a", "--cpus", "-1"], 2, "want a number"),
         (["run", "x.sys", "--name", "a", "--cpus=99999999999999999999"], 2, "want a number"),
+        (["run", "x.sys", "--name", "a", "--idle-cpu", "1x"], 2, "--idle-cpu 1x: want a number from 0 to 1023"),
+        (["run", "x.sys", "--name", "a", "--idle-cpu", "1023"], 2, "--idle-cpu 1023: this process may not run there"),
         (["run", "x.sys", "--name", "a", "--mtu", "575"], 2, "--mtu 575: want a number from 576 to 65535"),
         (["run", "x.sys", "--name", "a", "--keyword", "*LsoV2IPv4"], 2, '"*LsoV2IPv4": want NAME=NUMBER'),
         (["run", "x.sys", "--name", "a", "--keyword", "=1"], 2, "want NAME=NUMBER"),
