@@ -4,9 +4,9 @@
  *   udp_load send ADDRESS PORT BYTES SECONDS [RATE] [gso]   as fast as it can, or RATE packets a second
  *
  * The sender prints two lines of JSON, {"packets", "seconds"}: what it sent, and what the receiver says that
- * it got of that (from its first packet to its last).  `gso`: the kernel is given runs of up
- * to 64 packets to be segmented (UDP_SEGMENT), as QUIC servers do; `gro`: the receiver takes coalesced runs
- * (UDP_GRO).  A datagram of one byte is the question. */
+ * it got of that (from its first packet to its last).  `gso`: the kernel is given runs of up to 64 packets to
+ * be segmented (UDP_SEGMENT), as QUIC servers do; `gro`: the receiver takes coalesced runs (UDP_GRO).  A
+ * datagram of one byte is a question: BEGIN, count from now on, or COUNT, which may be asked again. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -32,6 +32,8 @@
 #define ANSWER_SECONDS 1
 #define ANSWER_TRIES   20
 #define SETTLE_NS      200000000
+#define BEGIN          'b'
+#define COUNT          'c'
 
 static uint64_t now(void)
 {
@@ -99,9 +101,10 @@ static int receive(int fd, bool gro)
             if (messages[i].msg_len == 1) {
                 char text[128];
 
+                if (buffer[i][0] == BEGIN)
+                    packets = first = last = 0;
                 print(text, sizeof text, packets, last - first);
                 sendto(fd, text, strlen(text), 0, (struct sockaddr *)&from[i], sizeof from[i]);
-                packets = 0;
                 continue;
             }
             last = now();
@@ -160,9 +163,9 @@ static int send_load(int fd, unsigned bytes, double seconds, uint64_t rate, bool
     return 0;
 }
 
-/* The receiver's figures since they were asked for the last time; not before what is on its way has arrived:
- * the question is another flow, and may overtake the load. */
-static int ask(int fd, bool shown)
+/* Not before what is on its way has arrived: the question is another flow, and may overtake the load.  The
+ * figures that answer COUNT are printed. */
+static int ask(int fd, char question)
 {
     static const struct timespec settled = {.tv_nsec = SETTLE_NS};
     struct timeval limit = {.tv_sec = ANSWER_SECONDS};
@@ -173,11 +176,11 @@ static int ask(int fd, bool shown)
     for (unsigned i = 0; i < ANSWER_TRIES; i++) {
         ssize_t got;
 
-        (void)!send(fd, "?", 1, 0);
+        (void)!send(fd, &question, 1, 0);
         got = recv(fd, text, sizeof text - 1, 0);
         if (got > 0) {
             text[got] = 0;
-            if (shown)
+            if (question == COUNT)
                 fputs(text, stdout);
             return 0;
         }
@@ -218,8 +221,8 @@ int main(int argc, char **argv)
 
     if (asking < 0 || connect(asking, (struct sockaddr *)&address, sizeof address) < 0)
         return failed(argv[2]);
-    status = ask(asking, false); /* nothing of an earlier load is counted */
+    status = ask(asking, BEGIN);
     if (!status)
         status = send_load(fd, bytes, strtod(argv[5], NULL), rate, offload);
-    return status ? status : ask(asking, true);
+    return status ? status : ask(asking, COUNT);
 }

@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
-#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,8 +42,7 @@ static const char help[] =
     "  --verify             check every rule of the kernel interface; slower\n"
     "  --fault-seed N       with --verify: let allocations and calls fail at random, from this seed\n"
     "  --cpus N             virtual processors, 1 to 64; default: those of the machine, at most 8\n"
-    "  --idle-cpu N|off     processor of the machine that the event loop stays on while there is little to "
-    "do;\n"
+    "  --idle-cpu N|off     the machine's processor for the event loop while there is little to do;\n"
     "                       best the one of the network card's interrupts; default: the first it may use\n"
     "  --mtu N              MTU of the interface, 576 to 65535                (run only; up: from the file)\n"
     "  --report FILE        append reports and the final counters to FILE\n"
@@ -239,10 +237,9 @@ static bool idle_cpu_take(struct run_options *options)
         options->idle_cpu = SCHED_IDLE_CPU_NONE;
         return true;
     }
-    if (!parse_unsigned("idle-cpu", optarg, 0, CPU_SETSIZE - 1, &number))
+    if (!parse_unsigned("idle-cpu", optarg, 0, SCHED_IDLE_CPU_MAX, &number))
         return false;
-    cpu_set_t allowed;
-    if (sched_getaffinity(0, sizeof allowed, &allowed) == 0 && !CPU_ISSET(number, &allowed)) {
+    if (!sched_idle_cpu_allowed((int)number)) {
         cli_error("--idle-cpu %u: this process may not run there: see `taskset -p $$`", number);
         return false;
     }

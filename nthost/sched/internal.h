@@ -63,8 +63,10 @@ void thread_release(struct sched_thread *thread);
 void thread_make_current(struct sched_thread *thread);
 
 /* real_idle_cpu.c: on the loop's thread */
-void idle_cpu_event(void); /* the loop dispatches an event */
+void idle_cpu_woken(void); /* the loop has events to dispatch */
 void idle_cpu_close(void);
+/* Nanoseconds that the thread has run or wanted to; false: not known.  Tests put their own in its place. */
+extern bool (*idle_cpu_used)(uint64_t *used);
 /* A thread made by the loop's thread runs where the process may, wherever the loop stays. */
 void idle_cpu_exempt(pthread_attr_t *attributes);
 

@@ -3,9 +3,9 @@
  * rather take an idle processor for each wake, which must be woken from its halt by an interrupt between
  * processors, has cold caches, and leaves the next one as cold.
  *
- * Once a window of enough events (looking is a system call) it is looked at how long the thread ran or waited
- * for its processor (Linux, Documentation/scheduler/sched-stats.rst, /proc/PID/schedstat): above QUIET_MAX it
- * goes where the scheduler wants it. */
+ * Now and then (looking is a system call) it is looked at how long the thread ran or waited for its processor
+ * (Linux, Documentation/scheduler/sched-stats.rst, /proc/PID/schedstat): above QUIET_MAX it goes where the
+ * scheduler wants it.  Once somebody else has chosen processors for the thread, that stands. */
 #include "internal.h"
 
 #include "host.h"
@@ -13,24 +13,20 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define WINDOW_NS  10000000u
-#define EVENTS_MIN 16u
+#define WAKES_MIN  16u
 #define QUIET_MIN  8u /* below an eighth of the window: quiet */
 #define QUIET_MAX  4u /* above a quarter: busy; between: as before */
 #define STATS_SIZE 96
 
-static cpu_set_t allowed; /* what the process was started with */
-static bool allowed_known;
+static cpu_set_t anywhere; /* what the process was started with */
 static int quiet_cpu = -1, stats_fd = -1;
 static bool staying;
 static uint64_t window_start, window_used;
-static unsigned window_events;
+static unsigned window_wakes;
 
-/* Nanoseconds that the thread ran or wanted to run. */
 static bool read_used(uint64_t *used)
 {
     char text[STATS_SIZE], *end;
@@ -46,66 +42,87 @@ static bool read_used(uint64_t *used)
     return true;
 }
 
-static void stay(bool wanted)
+bool (*idle_cpu_used)(uint64_t *used) = read_used;
+
+static cpu_set_t wanted_set(bool stays)
 {
     cpu_set_t one;
 
     CPU_ZERO(&one);
     CPU_SET((unsigned)quiet_cpu, &one);
-    /* refused (the processor went offline, another mask was forced on us): as if there were no such wish */
-    staying = sched_setaffinity(0, sizeof one, wanted ? &one : &allowed) == 0 && wanted;
+    return stays ? one : anywhere;
 }
 
-void idle_cpu_event(void)
+static void stay(bool stays)
+{
+    cpu_set_t before = wanted_set(staying), after = wanted_set(stays), now;
+
+    if (sched_getaffinity(0, sizeof now, &now) < 0 || !CPU_EQUAL(&now, &before)) {
+        host_info("the event loop's processors were chosen by somebody else: --idle-cpu no longer applies");
+        staying = false;
+        quiet_cpu = -1;
+    } else if (sched_setaffinity(0, sizeof after, &after) == 0) {
+        staying = stays;
+    } /* else refused (the processor went offline): as before, and asked again */
+}
+
+void idle_cpu_woken(void)
 {
     uint64_t now, used;
 
-    if (quiet_cpu < 0 || ++window_events < EVENTS_MIN)
+    if (quiet_cpu < 0 || ++window_wakes < WAKES_MIN)
         return;
     now = sched_time_ns();
-    if (now - window_start < WINDOW_NS || !read_used(&used))
+    if (now - window_start < WINDOW_NS || !idle_cpu_used(&used))
         return;
     uint64_t share = used - window_used, window = now - window_start;
     window_start = now;
     window_used = used;
-    window_events = 0;
+    window_wakes = 0;
     if (staying ? share > window / QUIET_MAX : share < window / QUIET_MIN)
         stay(!staying);
 }
 
+bool sched_idle_cpu_allowed(int cpu)
+{
+    cpu_set_t set;
+
+    return cpu >= 0 && cpu <= SCHED_IDLE_CPU_MAX && sched_getaffinity(0, sizeof set, &set) == 0 &&
+           CPU_ISSET((unsigned)cpu, &set);
+}
+
 int sched_idle_cpu(int cpu)
 {
-    if (cpu == SCHED_IDLE_CPU_NONE)
-        return 0;
-    if (sched_getaffinity(0, sizeof allowed, &allowed) < 0)
-        return -errno;
-    allowed_known = true;
     if (cpu == SCHED_IDLE_CPU_FIRST)
-        for (cpu = 0; cpu < CPU_SETSIZE - 1 && !CPU_ISSET((unsigned)cpu, &allowed);)
+        for (cpu = 0; cpu <= SCHED_IDLE_CPU_MAX && !sched_idle_cpu_allowed(cpu);)
             cpu++;
-    if (cpu < 0 || cpu >= CPU_SETSIZE || !CPU_ISSET((unsigned)cpu, &allowed))
+    else if (cpu != SCHED_IDLE_CPU_NONE && !sched_idle_cpu_allowed(cpu))
         return -EINVAL;
+    idle_cpu_close();
+    if (cpu == SCHED_IDLE_CPU_NONE || cpu > SCHED_IDLE_CPU_MAX ||
+        sched_getaffinity(0, sizeof anywhere, &anywhere) < 0)
+        return 0;
     stats_fd = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
-    if (stats_fd < 0)
-        return 0; /* a kernel without these statistics: the scheduler decides, as ever */
     window_start = sched_time_ns();
-    if (read_used(&window_used))
+    window_wakes = 0;
+    /* a kernel without these statistics: the scheduler decides, as ever */
+    if (idle_cpu_used(&window_used))
         quiet_cpu = cpu;
     return 0;
 }
 
 void idle_cpu_exempt(pthread_attr_t *attributes)
 {
-    if (allowed_known)
-        pthread_attr_setaffinity_np(attributes, sizeof allowed, &allowed);
+    if (loop_is_self() && staying)
+        pthread_attr_setaffinity_np(attributes, sizeof anywhere, &anywhere);
 }
 
 void idle_cpu_close(void)
 {
     if (staying)
         stay(false);
+    staying = false;
     quiet_cpu = -1;
-    allowed_known = false;
     if (stats_fd >= 0)
         close(stats_fd);
     stats_fd = -1;

@@ -311,7 +311,7 @@ static void loop_round(uint64_t deadline_ns, const uint32_t *token)
     if (count < 0 && errno != EINTR)
         host_fatal("epoll_pwait2: %s", strerror(errno));
     if (count > 0)
-        idle_cpu_event();
+        idle_cpu_woken();
     for (int i = 0; i < count; i++)
         if (events[i].data.ptr != NULL)
             dispatch(events[i].data.ptr, events[i].events);

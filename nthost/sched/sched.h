@@ -29,10 +29,12 @@ void sched_thread_adopt(const char *name);
 void sched_thread_disown(void);
 
 /* For the loop's own thread: while it has little to do it stays on this processor of the machine.  0, or
- * -EINVAL: the process may not run there. */
+ * -EINVAL, and nothing changed: the process may not run there. */
 #define SCHED_IDLE_CPU_NONE  (-1) /* the system's scheduler decides: the default */
 #define SCHED_IDLE_CPU_FIRST (-2) /* the first that the process may run on */
+#define SCHED_IDLE_CPU_MAX   1023 /* of what Linux's cpu_set_t can name */
 int sched_idle_cpu(int cpu);
+bool sched_idle_cpu_allowed(int cpu);
 
 /* ---- threads ---- */
 struct sched_thread *sched_self(void);

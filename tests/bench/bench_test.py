@@ -5,14 +5,17 @@ the floors carry data, in seconds."""
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import tempfile
+import time
 import xml.etree.ElementTree
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "benchmarks"))
 from wyrmbench import figures, programs, report, subjects, svg, targets  # noqa: E402
+from wyrmbench.tunnel import UDP_LOAD  # noqa: E402
 from netlab import Tests  # noqa: E402  found by way of wyrmbench
 
 BENCH = os.path.join(ROOT, "benchmarks", "bench.py")
@@ -155,6 +158,32 @@ def real(tests):
             tests.check("</html>" in file.read(), "the report is whole")
 
 
+def udp_load(tests):
+    """What a load's receiver counts is that load's: not what comes between two, and asking twice changes nothing."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    receiver = subprocess.Popen([UDP_LOAD, "receive", "127.0.0.1", str(port)], stdout=subprocess.PIPE, text=True)
+    try:
+        tests.equal(receiver.stdout.readline(), "ready\n", "the receiver of a UDP load starts")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stray:
+            stray.settimeout(5)
+            for number in range(3):
+                stray.sendto(b"stray" * 10, ("127.0.0.1", port))
+                time.sleep(1)
+                done = subprocess.run([UDP_LOAD, "send", "127.0.0.1", str(port), "64", "0.3", "500"], stdout=subprocess.PIPE, text=True,
+                                      timeout=30, check=False)
+                sent, received = (json.loads(line) for line in done.stdout.splitlines())
+                tests.equal(received["packets"], sent["packets"], f"load {number}: all of it is counted, and nothing else")
+                tests.check(received["seconds"] < sent["seconds"] + 0.5, f"load {number}: its time does not begin with a stray packet ({received['seconds']})")
+                stray.sendto(b"c", ("127.0.0.1", port))
+                tests.equal(json.loads(stray.recv(200)), received, f"load {number}: asked again, the answer is the same")
+    finally:
+        receiver.terminate()
+        receiver.wait()
+        receiver.stdout.close()
+
+
 def main():
     tests = Tests()
     values = arithmetic(tests)
@@ -162,6 +191,7 @@ def main():
     goals(tests, result)
     drawn(tests, result)
     arguments(tests)
+    udp_load(tests)
     real(tests)
     return tests.finish()
 

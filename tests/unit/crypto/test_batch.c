@@ -383,26 +383,52 @@ static void test_limits(void)
     CHECK(memcmp(buffer, untouched, sizeof buffer) == 0);
 }
 
-/* Nothing secret stays in the workspace: neither the key, nor keystream, nor anything else. */
-static void test_workspace_erased(void)
+static size_t left_in_workspace(void)
 {
-    uint8_t buffer[1000 + AEAD_TAG_BYTES] = {0};
-    struct aead_segment source = {buffer, 1000}, destination = {buffer, sizeof buffer};
-    struct aead_item item = {.key = keys[0],
-                             .source = &source,
-                             .source_count = 1,
-                             .destination = &destination,
-                             .destination_count = 1};
-    memset(&workspace, 0, sizeof workspace);
-    CHECK(aead_seal_batch(&item, 1, &workspace) == 1);
-    for (size_t i = 0; i + 8 <= sizeof workspace.opaque; i++) {
-        CHECK(memcmp(workspace.opaque + i, buffer, 8) != 0); /* keystream: the plaintext was zero */
-        CHECK(memcmp(workspace.opaque + i, buffer + 512, 8) != 0);
-    }
     size_t left = 0;
     for (size_t i = 0; i < sizeof workspace.opaque; i++)
         left += workspace.opaque[i] != 0;
-    CHECK(left == 0);
+    return left;
+}
+
+/* Nothing secret stays in the workspace, neither keys nor keystream nor anything else: after sealing, opening
+ * and refusing `count` packets of `length` bytes. */
+static void check_erased(size_t length, size_t count)
+{
+    static uint8_t buffers[BATCH_MAX][1000 + AEAD_TAG_BYTES];
+    struct aead_segment plain[BATCH_MAX], sealed[BATCH_MAX];
+    for (size_t i = 0; i < count; i++) {
+        plain[i] = (struct aead_segment){buffers[i], length};
+        sealed[i] = (struct aead_segment){buffers[i], length + AEAD_TAG_BYTES};
+        items[i] = (struct aead_item){.key = keys[i % KEYS],
+                                      .source = &plain[i],
+                                      .source_count = 1,
+                                      .destination = &sealed[i],
+                                      .destination_count = 1};
+    }
+    memset(&workspace, 0, sizeof workspace);
+    CHECK(aead_seal_batch(items, count, &workspace) == count);
+    CHECK_MSG(left_in_workspace() == 0, "%zu sealed packets of %zu bytes", count, length);
+    for (size_t i = 0; i < count; i++) {
+        items[i].source = &sealed[i];
+        items[i].destination = &plain[i];
+    }
+    CHECK(aead_open_batch(items, count, &workspace) == count);
+    CHECK_MSG(left_in_workspace() == 0, "%zu opened packets of %zu bytes", count, length);
+    for (size_t i = 0; i < count; i++)
+        buffers[i][length] ^= 1; /* plaintext and a wrong tag */
+    CHECK(aead_open_batch(items, count, &workspace) == 0);
+    CHECK_MSG(left_in_workspace() == 0, "%zu refused packets of %zu bytes", count, length);
+}
+
+static void test_workspace_erased(void)
+{
+    static const size_t lengths[] = {0, 1, 63, 64, 65, 128, 129, 1000};
+    for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
+        check_erased(lengths[i], 1);
+        check_erased(lengths[i], 3);
+        check_erased(lengths[i], BATCH_MAX);
+    }
 }
 
 int main(int argc, char **argv)

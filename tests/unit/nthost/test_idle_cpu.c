@@ -1,57 +1,58 @@
-/* The processor that the event loop stays on while there is little to do (sched_idle_cpu). */
+/* The processor that the event loop stays on while there is little to do (sched_idle_cpu).  The thread's
+ * statistics are made up, so that a busy machine changes nothing; that the real ones grow is looked at once.
+ */
+#include "sched/internal.h"
 #include "support.h"
+
+#include "check.h"
 
 #include <errno.h>
 #include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <time.h>
-#include <unistd.h>
 
-#define EVENTS  400u
-#define BUSY_US 2000u
+#define WAKES 100
 
 static int event_fd;
-static cpu_set_t loop_set, thread_set;
-static unsigned busy_us;
+static cpu_set_t all, loop_set, thread_set, chosen;
+static uint64_t made_up_used, made_up_at;
+static unsigned percent; /* of the time that passes, the thread is said to run */
 static KEVENT callback_done;
+static bool (*real_used)(uint64_t *used);
 
-static uint64_t now_us(void)
+static bool made_up(uint64_t *used)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+    uint64_t now = sched_time_ns();
+    made_up_used += (now - made_up_at) * percent / 100;
+    made_up_at = now;
+    *used = made_up_used;
+    return true;
 }
 
 static void on_event(void *context, uint32_t events)
 {
-    uint64_t value, end = now_us() + busy_us;
+    uint64_t value;
     EXPECT(read(event_fd, &value, sizeof(value)) == sizeof(value));
-    while (now_us() < end)
-        ;
     EXPECT(sched_getaffinity(0, sizeof(loop_set), &loop_set) == 0);
     KeSetEvent(&callback_done, 0, FALSE);
 }
 
-static void one_event(void)
+/* Wakes the loop while it has so much to do, for several windows; then its processors are in loop_set. */
+static void wake_often(unsigned percent_of_time)
 {
     uint64_t one = 1;
-    EXPECT(write(event_fd, &one, sizeof(one)) == sizeof(one));
-    EXPECT(KeWaitForSingleObject(&callback_done, Executive, KernelMode, FALSE, NULL) == STATUS_SUCCESS);
+    percent = percent_of_time;
+    for (unsigned i = 0; i < WAKES; i++) {
+        EXPECT(write(event_fd, &one, sizeof(one)) == sizeof(one));
+        EXPECT(KeWaitForSingleObject(&callback_done, Executive, KernelMode, FALSE, NULL) == STATUS_SUCCESS);
+        sleep_ms(1);
+    }
 }
 
-/* Events of `us` each until the loop's thread may run on `processors`, with a pause between quiet ones. */
-static bool becomes(unsigned us, int processors)
+static void on_loop(void (*function)(void *context))
 {
-    busy_us = us;
-    for (unsigned i = 0; i < EVENTS; i++) {
-        one_event();
-        if (CPU_COUNT(&loop_set) == processors)
-            return true;
-        if (us == 0)
-            sleep_ms(1);
-    }
-    return false;
+    loop_post(function, NULL);
+    EXPECT(KeWaitForSingleObject(&callback_done, Executive, KernelMode, FALSE, NULL) == STATUS_SUCCESS);
 }
 
 static VOID NTAPI look_around(PVOID context)
@@ -67,45 +68,92 @@ static void start_thread(void *context)
     KeSetEvent(&callback_done, 0, FALSE);
 }
 
-void test_idle_cpu(void)
+static void set_affinity(void *context)
 {
-    cpu_set_t all;
-    EXPECT(sched_getaffinity(0, sizeof(all), &all) == 0);
-    int processors = CPU_COUNT(&all);
-    if (processors < 2) {
-        printf("idle cpu: one processor: nothing to choose\n");
-        return;
-    }
-    KeInitializeEvent(&callback_done, SynchronizationEvent, FALSE);
-    event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    EXPECT(event_fd >= 0 && loop_add(event_fd, EPOLLIN, on_event, NULL) == 0);
-    EXPECT(becomes(0, 1));
-    unsigned first = 0;
-    while (!CPU_ISSET(first, &all))
-        first++;
-    EXPECT(CPU_ISSET(first, &loop_set));
-    /* what the loop starts meanwhile does not stay there */
-    loop_post(start_thread, NULL);
-    EXPECT(KeWaitForSingleObject(&callback_done, Executive, KernelMode, FALSE, NULL) == STATUS_SUCCESS);
-    crew_join(&started);
-    EXPECT(CPU_EQUAL(&thread_set, &all));
-    EXPECT(becomes(BUSY_US, processors));
-    EXPECT(CPU_EQUAL(&loop_set, &all));
-    EXPECT(becomes(0, 1));
-    loop_remove(event_fd);
-    close(event_fd);
+    EXPECT(sched_setaffinity(0, sizeof(chosen), &chosen) == 0);
+    KeSetEvent(&callback_done, 0, FALSE);
+}
+
+static void choose_again(void *context)
+{
+    EXPECT(sched_idle_cpu(SCHED_IDLE_CPU_FIRST) == 0);
+    KeSetEvent(&callback_done, 0, FALSE);
+}
+
+static cpu_set_t only(bool last)
+{
+    cpu_set_t set;
+    unsigned found = CPU_SETSIZE;
+    for (unsigned i = 0; i < CPU_SETSIZE; i++)
+        if (CPU_ISSET(i, &all) && (last || found == CPU_SETSIZE))
+            found = i;
+    CPU_ZERO(&set);
+    CPU_SET(found, &set);
+    return set;
 }
 
 /* On the loop's thread, before it serves. */
 void test_idle_cpu_choice(void)
 {
-    cpu_set_t all;
     unsigned outside = 0;
+    uint64_t before, after;
     EXPECT(sched_getaffinity(0, sizeof(all), &all) == 0);
     while (outside < CPU_SETSIZE - 1 && CPU_ISSET(outside, &all))
         outside++;
+    EXPECT(!sched_idle_cpu_allowed((int)outside) && !sched_idle_cpu_allowed(CPU_SETSIZE));
     EXPECT(sched_idle_cpu((int)outside) == -EINVAL);
     EXPECT(sched_idle_cpu(-3) == -EINVAL && sched_idle_cpu(CPU_SETSIZE) == -EINVAL);
     EXPECT(sched_idle_cpu(SCHED_IDLE_CPU_NONE) == 0);
     EXPECT(sched_idle_cpu(SCHED_IDLE_CPU_FIRST) == 0);
+    EXPECT(idle_cpu_used(&before));
+    for (uint64_t end = now_ms() + 50; now_ms() < end;)
+        ;
+    EXPECT(idle_cpu_used(&after) && after > before + 10000000u); /* ran or waited, what else */
+    real_used = idle_cpu_used;
+    idle_cpu_used = made_up;
+    made_up_at = sched_time_ns();
+    EXPECT(sched_idle_cpu(SCHED_IDLE_CPU_FIRST) == 0);
+}
+
+void test_idle_cpu(void)
+{
+    if (CPU_COUNT(&all) < 2) {
+        check_skipped++; /* nothing to choose */
+        return;
+    }
+    cpu_set_t one = only(false);
+    KeInitializeEvent(&callback_done, SynchronizationEvent, FALSE);
+    event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    EXPECT(event_fd >= 0 && loop_add(event_fd, EPOLLIN, on_event, NULL) == 0);
+    wake_often(40);
+    EXPECT(CPU_EQUAL(&loop_set, &all));
+    wake_often(18); /* neither quiet nor busy: as before */
+    EXPECT(CPU_EQUAL(&loop_set, &all));
+    wake_often(5);
+    EXPECT(CPU_EQUAL(&loop_set, &one));
+    wake_often(18);
+    EXPECT(CPU_EQUAL(&loop_set, &one));
+    on_loop(start_thread); /* what the loop starts meanwhile does not stay there */
+    crew_join(&started);
+    EXPECT(CPU_EQUAL(&thread_set, &all));
+    wake_often(40);
+    EXPECT(CPU_EQUAL(&loop_set, &all));
+    wake_often(5);
+    EXPECT(CPU_EQUAL(&loop_set, &one));
+
+    /* an administrator's choice stands, whatever there is to do */
+    chosen = only(true);
+    on_loop(set_affinity);
+    wake_often(40);
+    EXPECT(CPU_EQUAL(&loop_set, &chosen));
+    wake_often(5);
+    EXPECT(CPU_EQUAL(&loop_set, &chosen));
+    chosen = all;
+    on_loop(set_affinity);
+    on_loop(choose_again);
+    wake_often(5);
+    EXPECT(CPU_EQUAL(&loop_set, &one)); /* and is freed at the end, by sched_shutdown() */
+    loop_remove(event_fd);
+    close(event_fd);
+    idle_cpu_used = real_used;
 }
